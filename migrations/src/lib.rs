@@ -1,0 +1,151 @@
+//! The migrations of every database, embedded in the binary, and what applying and checking them means.
+//!
+//! Forward only: see the README beside the folders for the rule (expand, deploy, contract) that makes that safe.
+
+use sqlx::{
+    AssertSqlSafe, Connection, Executor, PgConnection,
+    migrate::{MigrateError, Migrator},
+};
+
+static AUTH_DB: Migrator = sqlx::migrate!("./auth_db");
+static USER_DB: Migrator = sqlx::migrate!("./user_db");
+
+/// How long a migration waits for a lock before it gives up, instead of queueing every query of a live service behind
+/// itself.
+pub const LOCK_TIMEOUT: &str = "5s";
+
+/// A database that Waypost owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Database {
+    Auth,
+    User,
+}
+
+/// One migration, as the binary and the database know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationStatus {
+    pub version: i64,
+    pub description: String,
+    pub state: MigrationState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MigrationState {
+    Applied,
+    /// In the binary, not in the database.
+    Pending,
+    /// Applied, but the file has been edited since.
+    Edited,
+    /// In the database, not in the binary: an older binary looks at a newer database.
+    Unknown,
+    /// Started and not finished.
+    Unfinished,
+}
+
+impl Database {
+    pub const ALL: [Self; 2] = [Self::Auth, Self::User];
+
+    /// The name on the command line, and the prefix of the database's variables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::User => "user",
+        }
+    }
+
+    /// The folder of its migrations, beside this crate's sources.
+    pub const fn folder(self) -> &'static str {
+        match self {
+            Self::Auth => "auth_db",
+            Self::User => "user_db",
+        }
+    }
+
+    fn migrator(self) -> &'static Migrator {
+        match self {
+            Self::Auth => &AUTH_DB,
+            Self::User => &USER_DB,
+        }
+    }
+
+    /// Applies what is pending, in order, each in a transaction of its own. Safe to run from several places at once: they
+    /// take turns. Answers what was applied.
+    pub async fn migrate(self, connection: &mut PgConnection) -> Result<Vec<MigrationStatus>, MigrateError> {
+        let before = self.status(connection).await?;
+        connection.execute(AssertSqlSafe(format!("SET lock_timeout = '{LOCK_TIMEOUT}'"))).await?;
+        self.migrator().run_direct(None, connection, false).await?;
+        let applied = before.into_iter().filter(|migration| migration.state == MigrationState::Pending);
+        Ok(applied.map(|migration| MigrationStatus { state: MigrationState::Applied, ..migration }).collect())
+    }
+
+    /// Every migration of the binary and of the database, oldest first. Writes nothing.
+    pub async fn status(self, connection: &mut PgConnection) -> Result<Vec<MigrationStatus>, MigrateError> {
+        let applied = applied(connection).await?;
+        let mut all: Vec<_> = self
+            .migrator()
+            .iter()
+            .map(|migration| {
+                let state = match applied.iter().find(|row| row.version == migration.version) {
+                    None => MigrationState::Pending,
+                    Some(row) if !row.success => MigrationState::Unfinished,
+                    Some(row) if row.checksum != migration.checksum.as_ref() => MigrationState::Edited,
+                    Some(_) => MigrationState::Applied,
+                };
+                MigrationStatus { version: migration.version, description: migration.description.to_string(), state }
+            })
+            .collect();
+        all.extend(applied.into_iter().filter(|row| !self.migrator().version_exists(row.version)).map(|row| {
+            MigrationStatus { version: row.version, description: row.description, state: MigrationState::Unknown }
+        }));
+        all.sort_by_key(|migration| migration.version);
+        Ok(all)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct AppliedRow {
+    version: i64,
+    description: String,
+    success: bool,
+    checksum: Vec<u8>,
+}
+
+async fn applied(connection: &mut PgConnection) -> Result<Vec<AppliedRow>, MigrateError> {
+    let exists: bool =
+        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *connection).await?;
+    if !exists {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query_as("SELECT version, description, success, checksum FROM _sqlx_migrations ORDER BY version");
+    Ok(rows.fetch_all(connection).await?)
+}
+
+/// Opens a connection of its own: migrations don't go through a pool, and their session settings end with them.
+pub async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
+    PgConnection::connect(url).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// sqlx passes over a file whose name it does not understand, in silence.
+    #[test]
+    fn every_file_is_a_migration() {
+        for database in Database::ALL {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(database.folder());
+            let mut files = 0;
+            for file in std::fs::read_dir(folder).unwrap() {
+                let name = file.unwrap().file_name().into_string().unwrap();
+                let (version, rest) = name.split_once('_').unwrap_or((&name, ""));
+                let stem = rest.strip_suffix(".sql").unwrap_or("");
+                assert!(version.len() == 14 && version.bytes().all(|b| b.is_ascii_digit()), "{name}: no timestamp");
+                assert!(!stem.is_empty() && stem.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+                files += 1;
+            }
+            assert_eq!(database.migrator().iter().count(), files, "{}", database.name());
+        }
+    }
+}

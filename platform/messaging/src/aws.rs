@@ -1,0 +1,10 @@
+//! SNS and SQS: the real ones, or LocalStack where an endpoint is named.
+
+mod connect;
+mod queue;
+mod results;
+mod sns;
+mod topology;
+
+pub use connect::{AwsBus, AwsSettings, ConnectError};
+pub use topology::{Difference, TopologyError};

@@ -1,0 +1,143 @@
+//! Clients, with separate connection pools for what waits and for what must not.
+//!
+//! A long poll holds its connection for up to twenty seconds. Were deletes and visibility changes to share a pool with
+//! polls, finished work would queue behind idle waiting, run out of its lease and be done again.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_sqs::config::{Credentials, SharedHttpClient, StalledStreamProtectionConfig};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+
+use super::{queue::SqsQueue, sns::SnsPublisher};
+use crate::{BusError, Names};
+
+/// Where the bus is.
+#[derive(Debug, Clone, Default)]
+pub struct AwsSettings {
+    /// LocalStack's endpoint; `None` is AWS, with the SDK's own credential chain.
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    pub names: Names,
+}
+
+/// Clients for SNS and SQS.
+#[derive(Debug, Clone)]
+pub struct AwsBus {
+    pub(super) sns: aws_sdk_sns::Client,
+    /// For long polls only.
+    polling: aws_sdk_sqs::Client,
+    /// For everything that has to be answered soon.
+    pub(super) settling: aws_sdk_sqs::Client,
+    pub(super) names: Names,
+    endpoint: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{bus} did not answer within {waited:?}")]
+pub struct ConnectError {
+    bus: String,
+    waited: Duration,
+    source: BusError,
+}
+
+const DEFAULT_REGION: &str = "us-east-1";
+const LONGEST_POLL: Duration = Duration::from_secs(20);
+const CONNECT: Duration = Duration::from_secs(3);
+const SETTLE: Duration = Duration::from_secs(5);
+
+impl AwsBus {
+    /// Makes the clients. Sends nothing yet.
+    pub async fn new(settings: AwsSettings) -> Self {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http_client())
+            .retry_config(RetryConfig::standard().with_max_attempts(3))
+            // Its minimum throughput takes a quiet long poll for a stalled one.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        if let Some(region) = settings.region {
+            loader = loader.region(Region::new(region));
+        }
+        if let Some(endpoint) = &settings.endpoint {
+            let credentials = Credentials::new("test", "test", None, None, "localstack");
+            loader = loader.endpoint_url(endpoint).credentials_provider(credentials);
+        }
+        let mut config = loader.load().await;
+        if config.region().is_none() && settings.endpoint.is_some() {
+            config = config.into_builder().region(Region::new(DEFAULT_REGION)).build();
+        }
+        Self {
+            sns: aws_sdk_sns::Client::from_conf(
+                aws_sdk_sns::config::Builder::from(&config)
+                    .http_client(http_client())
+                    .timeout_config(timeouts(SETTLE * 2))
+                    .build(),
+            ),
+            polling: sqs(&config, LONGEST_POLL + SETTLE),
+            settling: sqs(&config, SETTLE),
+            names: settings.names,
+            endpoint: settings.endpoint.unwrap_or_else(|| "AWS".to_owned()),
+        }
+    }
+
+    /// Waits until the bus answers, telling about it every second, and gives up after `patience`.
+    pub async fn wait_until_ready(&self, patience: Duration) -> Result<(), ConnectError> {
+        let started = tokio::time::Instant::now();
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tick.tick().await;
+            let Err(source) = self.ping().await else { return Ok(()) };
+            let waited = started.elapsed();
+            if waited >= patience {
+                return Err(ConnectError { bus: self.endpoint.clone(), waited: patience, source });
+            }
+            let (seconds, of) = (waited.as_secs(), patience.as_secs());
+            tracing::info!("waiting for SNS and SQS at {} ({seconds} s of {of} s)", self.endpoint);
+        }
+    }
+
+    /// Asks SQS for something that needs no queue to exist.
+    pub async fn ping(&self) -> Result<(), BusError> {
+        let listed = self.settling.list_queues().max_results(1).send().await;
+        listed.map(drop).map_err(|error| BusError::new("ListQueues", &self.endpoint, error))
+    }
+
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    pub fn publisher(&self) -> SnsPublisher {
+        SnsPublisher::new(self.sns.clone(), self.names.clone())
+    }
+
+    /// The queue called `name`, which has to exist.
+    pub async fn queue(&self, name: &str) -> Result<Arc<SqsQueue>, BusError> {
+        let found = self.settling.get_queue_url().queue_name(name).send().await;
+        let url = found
+            .map_err(|error| BusError::new("GetQueueUrl", name, error))?
+            .queue_url
+            .ok_or_else(|| BusError::new("GetQueueUrl", name, "the answer holds no URL"))?;
+        Ok(self.queue_at(name, &url))
+    }
+
+    /// The queue at a URL that is known already (`SQS_QUEUE_URL`).
+    pub fn queue_at(&self, name: &str, url: &str) -> Arc<SqsQueue> {
+        Arc::new(SqsQueue::new(name.to_owned(), url.to_owned(), self.polling.clone(), self.settling.clone()))
+    }
+}
+
+fn sqs(config: &SdkConfig, timeout: Duration) -> aws_sdk_sqs::Client {
+    aws_sdk_sqs::Client::from_conf(
+        aws_sdk_sqs::config::Builder::from(config).http_client(http_client()).timeout_config(timeouts(timeout)).build(),
+    )
+}
+
+fn http_client() -> SharedHttpClient {
+    Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+}
+
+fn timeouts(attempt: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(attempt).build()
+}

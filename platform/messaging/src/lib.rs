@@ -1,0 +1,34 @@
+//! The bus: [`Publisher`] puts messages on topics, [`Queue`] takes them off queues, [`Topology`] says which topics and
+//! queues there are.
+//!
+//! The semantics are those of SNS and SQS (at least once, visibility, receive counts, batches answered entry by
+//! entry), and what SQS can't do no backend offers. `conformance` (a feature, for tests) states them as a suite that
+//! every backend is held to.
+//!
+//! Invariant: nothing here answers for a whole batch. Every entry that goes in has a result of its own, at its own
+//! position, because SNS and SQS answer 200 to requests in which entries failed.
+
+mod aws;
+mod entry;
+mod limits;
+mod message;
+mod mock;
+mod notification;
+mod publisher;
+mod queue;
+mod retry_delay;
+mod topology;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
+pub use aws::{AwsBus, AwsSettings, ConnectError, Difference, TopologyError};
+pub use entry::{BusError, EntryError};
+pub use limits::{MAX_ATTRIBUTES, MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, TooLarge, Unsendable, check_sendable};
+pub use message::{MessageId, OutgoingMessage, RawMessage, Receipt};
+pub use mock::MockPublisher;
+pub use notification::{Body, unwrap_notification};
+pub use publisher::Publisher;
+pub use queue::{Counts, Queue, ReceiveRequest};
+pub use retry_delay::RetryDelay;
+pub use topology::{Names, QueueSettings, Subscriber, Topology};

@@ -1,0 +1,80 @@
+//! Which topics and queues there are, derived from what consumers listen to.
+//!
+//! A topic is named after its event type, a queue after its consumer, and each queue has a dead-letter queue beside it.
+//! Nothing else names a topic or a queue, so producers, consumers and tools can't disagree.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use schemas::EventType;
+
+use crate::publisher::topic_of;
+
+/// How topics and queues of one installation are called: a prefix keeps installations in one account apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    prefix: String,
+}
+
+impl Names {
+    pub fn with_prefix(prefix: impl Into<String>) -> Self {
+        Self { prefix: prefix.into() }
+    }
+
+    pub fn topic(&self, event_type: &str) -> String {
+        format!("{}{}", self.prefix, topic_of(event_type))
+    }
+
+    pub fn queue(&self, consumer: &str) -> String {
+        format!("{}{consumer}", self.prefix)
+    }
+
+    pub fn dead_letter_queue(&self, consumer: &str) -> String {
+        format!("{}{consumer}-dlq", self.prefix)
+    }
+}
+
+/// A consumer and the events it has handlers for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscriber {
+    pub consumer: String,
+    pub events: BTreeSet<EventType>,
+    pub settings: QueueSettings,
+}
+
+/// A queue's settings, the same for every consumer unless it says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// The queue's default; workers name their own lease with every receive.
+    pub visibility: Duration,
+    pub retention: Duration,
+    /// Counted by SQS from the original enqueue time, so it must be well above `retention`.
+    pub dead_letter_retention: Duration,
+    /// The net for messages that kill their worker. Failures that a worker can report are counted by the worker.
+    pub max_receive_count: u32,
+}
+
+const DAY: u64 = 24 * 60 * 60;
+
+impl QueueSettings {
+    pub const DEFAULT: Self = Self {
+        visibility: Duration::from_secs(60),
+        retention: Duration::from_secs(4 * DAY),
+        dead_letter_retention: Duration::from_secs(14 * DAY),
+        max_receive_count: 20,
+    };
+}
+
+/// Everything that has to exist on the bus.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Topology {
+    pub subscribers: Vec<Subscriber>,
+    /// Topics that are published to, whether or not anybody listens.
+    pub published: BTreeSet<EventType>,
+}
+
+impl Topology {
+    pub fn topics(&self) -> BTreeSet<EventType> {
+        let heard = self.subscribers.iter().flat_map(|subscriber| subscriber.events.iter().copied());
+        self.published.iter().copied().chain(heard).collect()
+    }
+}

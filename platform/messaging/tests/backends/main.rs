@@ -1,0 +1,3 @@
+//! Every backend is held to the one conformance suite.
+
+mod sns_sqs;

@@ -1,0 +1,7 @@
+//! Events about users, published by auth-service.
+
+mod created;
+mod email;
+
+pub use created::UserCreatedV1;
+pub use email::{Email, InvalidEmail};
