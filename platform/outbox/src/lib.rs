@@ -1,0 +1,21 @@
+//! The transactional outbox: an event is written with the change it reports, and published afterwards.
+//!
+//! [`append`] inserts into `outbox` inside the caller's transaction; after COMMIT the caller wakes the [`Relay`], which
+//! claims rows under a lease, publishes them, and settles each by its own result. Wake-ups are for latency only: a scan
+//! every second is the guarantee, so losing one costs a second and nothing else.
+//!
+//! Invariant: a row stays `pending` until the bus has confirmed that very entry. A relay that dies between publishing
+//! and settling leaves a lease that runs out, and another publishes the row again: at least once, never not at all.
+//! Any number of relays may run.
+
+mod append;
+mod lease;
+mod maintenance;
+mod relay;
+mod wake;
+
+pub use append::{AppendError, append};
+pub use lease::RelayDatabaseError;
+pub use maintenance::{OUTBOX, keep_in_order};
+pub use relay::{Relay, RelaySettings, Relayed};
+pub use wake::{Wake, announce, listen};

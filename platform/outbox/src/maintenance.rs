@@ -1,0 +1,87 @@
+//! What keeps the outbox small: weeks made and dropped, payloads forgotten, and gauges of what waits.
+
+use std::time::Duration;
+
+use metrics::gauge;
+use partitions::Table;
+use schemas::Clock;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+/// The outbox's weeks. One that still holds something unpublished is kept, however old.
+pub const OUTBOX: Table = Table { name: "outbox", keep: time::Duration::days(14), hold: Some("status <> 'published'") };
+
+const MAINTAIN_EVERY: Duration = Duration::from_secs(60 * 60);
+const MEASURE_EVERY: Duration = Duration::from_secs(10);
+/// Personal data is not kept longer than it takes to look into a publication.
+const FORGET_ENVELOPES_AFTER_HOURS: i32 = 24;
+const FORGET_AT_ONCE: i64 = 1_000;
+
+/// Maintains until `stop`. Failures are logged and tried again: weeks are made a month ahead.
+pub async fn keep_in_order(pool: PgPool, clock: Clock, stop: CancellationToken) {
+    let mut maintain = tokio::time::interval(MAINTAIN_EVERY);
+    let mut measure = tokio::time::interval(MEASURE_EVERY);
+    loop {
+        let done = tokio::select! {
+            () = stop.cancelled() => return,
+            _ = maintain.tick() => maintain_once(&pool, &clock).await,
+            _ = measure.tick() => measure_once(&pool).await,
+        };
+        if let Err(error) = done {
+            tracing::warn!(error = format!("{error:#}"), "outbox maintenance failed; trying again later");
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum MaintenanceError {
+    #[error(transparent)]
+    Partitions(#[from] partitions::PartitionError),
+    #[error("the outbox can't be read or changed: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+async fn maintain_once(pool: &PgPool, clock: &Clock) -> Result<(), MaintenanceError> {
+    let done = partitions::maintain(pool, OUTBOX, clock.now()).await?;
+    if !done.made.is_empty() || !done.dropped.is_empty() {
+        tracing::info!(made = done.made.len(), dropped = done.dropped.len(), "maintained the weeks of the outbox");
+    }
+    if !done.held.is_empty() {
+        tracing::warn!(weeks = done.held.len(), "old weeks of the outbox hold events that were never published");
+    }
+    while forget_envelopes(pool).await? == FORGET_AT_ONCE as u64 {}
+    Ok(())
+}
+
+async fn forget_envelopes(pool: &PgPool) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "WITH old AS (
+             SELECT event_id
+               FROM outbox
+              WHERE status = 'published' AND envelope IS NOT NULL AND published_at < now() - make_interval(hours => $1)
+              LIMIT $2
+                FOR UPDATE SKIP LOCKED
+         )
+         UPDATE outbox SET envelope = NULL FROM old WHERE outbox.event_id = old.event_id",
+        FORGET_ENVELOPES_AFTER_HOURS,
+        FORGET_AT_ONCE,
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+async fn measure_once(pool: &PgPool) -> Result<(), MaintenanceError> {
+    let row = sqlx::query!(
+        r#"SELECT (SELECT count(*) FROM outbox WHERE status = 'pending') AS "pending!",
+                  (SELECT count(*) FROM outbox WHERE status = 'failed') AS "failed!",
+                  coalesce(extract(epoch FROM now() - (SELECT min(created_at) FROM outbox WHERE status = 'pending')), 0)
+                      ::float8 AS "oldest_seconds!""#
+    )
+    .fetch_one(pool)
+    .await?;
+    gauge!("outbox_pending").set(row.pending as f64);
+    gauge!("outbox_failed").set(row.failed as f64);
+    gauge!("outbox_oldest_pending_seconds").set(row.oldest_seconds);
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Telling the relay that there is something to do.
+//!
+//! Within one process that is a [`Wake`]. To a relay in another process it travels as NOTIFY, which costs the notifying
+//! transaction a global lock at commit: so it is sent after commit, over a connection of its own (LISTEN and NOTIFY
+//! don't survive a transaction pooler), and at most once in ten milliseconds.
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::{Connection, PgConnection, postgres::PgListener};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+const CHANNEL: &str = "waypost_outbox";
+const COALESCE: Duration = Duration::from_millis(10);
+const RECONNECT_AFTER: Duration = Duration::from_secs(1);
+
+/// A hint that rows were committed. Any number of hints before the relay looks are one.
+#[derive(Debug, Clone, Default)]
+pub struct Wake(Arc<Notify>);
+
+impl Wake {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A hint that nobody waits for, where no relay runs.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Call after COMMIT: before it, the relay would look too early and see nothing.
+    pub fn wake(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) async fn woken(&self) {
+        self.0.notified().await;
+    }
+}
+
+/// Passes hints on to relays in other processes, until `stop`.
+pub async fn announce(database_url: &str, wake: Wake, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let ended = stop.run_until_cancelled(announce_on_one_connection(database_url, &wake)).await;
+        if let Some(Err(error)) = ended {
+            tracing::warn!(%error, "can't announce outbox rows; relays find them by scanning");
+            stop.run_until_cancelled(tokio::time::sleep(RECONNECT_AFTER)).await;
+        }
+    }
+}
+
+async fn announce_on_one_connection(database_url: &str, wake: &Wake) -> Result<(), sqlx::Error> {
+    let mut connection = PgConnection::connect(database_url).await?;
+    loop {
+        wake.woken().await;
+        sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).execute(&mut connection).await?;
+        tokio::time::sleep(COALESCE).await;
+    }
+}
+
+/// Turns the hints of other processes into `wake`, until `stop`.
+pub async fn listen(database_url: &str, wake: Wake, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let ended = stop.run_until_cancelled(listen_on_one_connection(database_url, &wake)).await;
+        if let Some(Err(error)) = ended {
+            tracing::warn!(%error, "can't listen for outbox rows; scanning for them");
+            stop.run_until_cancelled(tokio::time::sleep(RECONNECT_AFTER)).await;
+        }
+    }
+}
+
+async fn listen_on_one_connection(database_url: &str, wake: &Wake) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect(database_url).await?;
+    listener.listen(CHANNEL).await?;
+    // What was committed while nobody listened.
+    wake.wake();
+    loop {
+        // `None` is a connection that was lost and is made again: hints may have been missed.
+        listener.try_recv().await?;
+        wake.wake();
+    }
+}

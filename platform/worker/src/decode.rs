@@ -1,0 +1,113 @@
+//! From a raw message to a [`Delivery`], or to the reason why it can never be one.
+
+use std::{error::Error, sync::Arc};
+
+use messaging::unwrap_notification;
+use schemas::{Envelope, EnvelopeError, InboxKey, PayloadError};
+use time::{Duration, OffsetDateTime};
+
+use crate::{
+    lease::Held,
+    registry::{AnyEvent, AnyHandler, Consumer},
+    window::Window,
+};
+
+/// An event that was received, read, and is held under a lease.
+pub struct Delivery {
+    pub(crate) key: InboxKey,
+    pub(crate) envelope: Envelope,
+    pub(crate) event: AnyEvent,
+    pub(crate) held: Held,
+}
+
+/// A message that can never be applied, with what could be read of it.
+pub(crate) struct Unreadable {
+    pub held: Held,
+    pub envelope: Option<(Envelope, InboxKey)>,
+    pub reason: RejectedAs,
+    pub error: Box<dyn Error + Send + Sync>,
+}
+
+/// Why a message is rejected before any handler sees it. The names are what operators filter by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RejectedAs {
+    Undecodable,
+    UnknownEvent,
+    UnknownVersion,
+    BreaksSchema,
+    BeyondDedupWindow,
+    ClockSkew,
+}
+
+impl RejectedAs {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Undecodable => "undecodable",
+            Self::UnknownEvent => "unknown-event",
+            Self::UnknownVersion => "unknown-version",
+            Self::BreaksSchema => "breaks-schema",
+            Self::BeyondDedupWindow => "beyond-dedup-window",
+            Self::ClockSkew => "clock-skew",
+        }
+    }
+}
+
+/// An event further ahead than this comes from a producer whose clock is wrong.
+const LATEST: Duration = Duration::hours(24);
+
+pub(crate) fn decode(
+    consumer: &Consumer,
+    window: &Window,
+    now: OffsetDateTime,
+    held: Held,
+) -> Result<(Arc<dyn AnyHandler>, Delivery), Box<Unreadable>> {
+    let read = Envelope::read(unwrap_notification(&held.message.body).as_str());
+    let (envelope, key) = match read {
+        Ok(read) => read,
+        Err(error) => return Err(Box::new(undecodable(held, error))),
+    };
+    let refuse = |held, envelope, reason, error: Box<dyn Error + Send + Sync>| {
+        Err(Box::new(Unreadable { held, envelope: Some((envelope, key)), reason, error }))
+    };
+    let Some(handler) = consumer.handler(&envelope.event_type) else {
+        let error = format!("{} has no handler for this type of event", consumer.name());
+        return refuse(held, envelope, RejectedAs::UnknownEvent, error.into());
+    };
+    if let Err((reason, error)) = check_time(key, window, now) {
+        return refuse(held, envelope, reason, error.into());
+    }
+    match handler.read(&envelope) {
+        Ok(event) => Ok((handler.clone(), Delivery { key, envelope, event, held })),
+        Err(error) => {
+            let reason = match error {
+                PayloadError::UnknownVersion { .. } => RejectedAs::UnknownVersion,
+                PayloadError::Unreadable(_) => RejectedAs::BreaksSchema,
+            };
+            refuse(held, envelope, reason, error.into())
+        }
+    }
+}
+
+/// Whether the inbox can still tell a copy of this event, and will be able to.
+pub(crate) fn check_time(key: InboxKey, window: &Window, now: OffsetDateTime) -> Result<(), (RejectedAs, String)> {
+    let (time, oldest) = (key.time(), window.oldest());
+    if time < oldest {
+        let error = format!("the event is of {time}; whether it was applied is known only from {oldest} on");
+        return Err((RejectedAs::BeyondDedupWindow, error));
+    }
+    if time > now + LATEST {
+        let error = format!("the event is of {time}, which is more than 24 hours ahead of this worker's {now}");
+        return Err((RejectedAs::ClockSkew, error));
+    }
+    Ok(())
+}
+
+fn undecodable(held: Held, error: EnvelopeError) -> Unreadable {
+    Unreadable { held, envelope: None, reason: RejectedAs::Undecodable, error: error.into() }
+}
+
+impl Delivery {
+    pub(crate) fn event_time(&self) -> OffsetDateTime {
+        self.envelope.time.unwrap_or_else(|| self.key.time())
+    }
+}

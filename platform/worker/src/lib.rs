@@ -1,0 +1,41 @@
+//! The consumer runtime: receive → decode → one transaction with `event_logs` → settle. It knows no event by name.
+//!
+//! At least once on the wire becomes exactly once in effect because the claim in `event_logs` and the handler's changes
+//! commit together or not at all, and a message is acknowledged only after that commit. A copy of an event finds the
+//! claim taken, changes nothing, and is acknowledged like the first.
+//!
+//! A message moves through types: `RawMessage` (received, unread) → [`Delivery`] (read, held under a lease) → settled:
+//! deleted, handed back with a delay, or sent to the dead-letter queue with its reason. The parts:
+//!
+//! - `receive` polls as far as credit allows, `lease` keeps what is held hidden from other workers;
+//! - `dispatch` makes batches by handler, and runs what may have killed a worker alone;
+//! - `transaction` applies a batch and bisects one that fails, to isolate the event at fault;
+//! - `settle` and `dead_letter` give messages back to the queue's keeping;
+//! - `outage` holds messages while a dependency is down, without spending their receives.
+//!
+//! Invariant: whatever happens to a worker, a message is either applied and acknowledged, or still the queue's.
+
+mod dead_letter;
+mod decode;
+mod dispatch;
+mod failure;
+mod handler;
+mod inbox;
+mod lease;
+mod outage;
+mod receive;
+mod registry;
+mod settings;
+mod settle;
+mod transaction;
+mod window;
+mod worker;
+
+pub use dead_letter::{FAILURE_ATTRIBUTE, FailureReport};
+pub use decode::{Delivery, RejectedAs};
+pub use failure::FailureClass;
+pub use handler::{ApplyEvents, HandlerError, Received, Verdict};
+pub use registry::{Consumer, ConsumerBuilder};
+pub use settings::{InvalidSettings, WorkerSettings};
+pub use window::{EVENT_FAILURES, EVENT_LOGS, maintain_inbox};
+pub use worker::{Status, Worker, WorkerError};
