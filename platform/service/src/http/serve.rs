@@ -1,0 +1,147 @@
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use axum::{Router, extract::ConnectInfo};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics::gauge;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service;
+
+use super::HttpSettings;
+
+#[derive(Debug, thiserror::Error)]
+#[error("can't listen on {address}, from {variable}")]
+pub struct BindError {
+    pub address: SocketAddr,
+    /// The setting that says where to listen.
+    pub variable: String,
+    pub source: io::Error,
+}
+
+const MAX_HEADERS: usize = 64;
+const MAX_HEAD_BYTES: usize = 16 * 1_024;
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Takes a port; 0 takes any free one, which `local_addr` then tells.
+pub async fn bind(variable: &str, address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| BindError { address, variable: variable.to_owned(), source })
+}
+
+/// Answers requests until `soft` is cancelled; then accepts no more, finishes those in flight, closes idle connections
+/// and returns. When `hard` is cancelled, connections are dropped as they are.
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    settings: HttpSettings,
+    soft: CancellationToken,
+    hard: CancellationToken,
+) -> io::Result<()> {
+    tracing::info!("listening on http://{}", listener.local_addr()?);
+    let permits = Arc::new(Semaphore::new(settings.max_connections));
+    let connections = TaskTracker::new();
+    let connection = Connection { app, settings: Arc::new(settings), soft: soft.clone(), hard };
+
+    let accept_all = async {
+        while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+            let (stream, peer) = accept(&listener).await;
+            connections.spawn(connection.clone().run(stream, peer, permit));
+        }
+    };
+    soft.run_until_cancelled(accept_all).await;
+
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+    Ok(())
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            // The client's doing, and over.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::ConnectionReset
+                        | io::ErrorKind::ConnectionRefused
+                ) => {}
+            // Most likely out of file descriptors. The connection stays in the queue, so trying again at once would spin.
+            Err(error) => {
+                tracing::warn!(%error, "can't accept a connection, trying again in {} s", ACCEPT_AGAIN_AFTER.as_secs());
+                sleep(ACCEPT_AGAIN_AFTER).await;
+            }
+        }
+    }
+}
+
+/// What every connection is served with.
+#[derive(Clone)]
+struct Connection {
+    app: Router,
+    settings: Arc<HttpSettings>,
+    soft: CancellationToken,
+    hard: CancellationToken,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, peer: SocketAddr, _permit: OwnedSemaphorePermit) {
+        let open = gauge!("http_connections");
+        open.increment(1);
+        if self.says_something(&stream).await {
+            self.answer(stream, peer).await;
+        }
+        open.decrement(1);
+    }
+
+    /// The HTTP library starts its clock with the first byte, so a connection that never sends one is ours to close.
+    /// `peek` and not `readable`, which also returns when there is nothing.
+    async fn says_something(&self, stream: &TcpStream) -> bool {
+        let mut first = [0];
+        tokio::select! {
+            // A request that is there already is answered, also while stopping.
+            biased;
+            peeked = timeout(self.settings.first_byte_timeout, stream.peek(&mut first)) => matches!(peeked, Ok(Ok(1))),
+            () = self.soft.cancelled() => false,
+        }
+    }
+
+    async fn answer(self, stream: TcpStream, peer: SocketAddr) {
+        // Without it, a small answer waits for the acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
+        let app = self.app;
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let answer = app.clone().call(request);
+            async { answer.await.map_err(|never: Infallible| never) }
+        });
+        let mut connection = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(self.settings.header_read_timeout)
+                .max_headers(MAX_HEADERS)
+                .max_header_size(MAX_HEAD_BYTES)
+                .serve_connection(TokioIo::new(stream), service)
+        );
+
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.soft.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                match self.hard.run_until_cancelled(connection).await {
+                    Some(ended) => ended,
+                    None => return,
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, error = %crate::ErrorChain(&error), "a connection broke off");
+        }
+    }
+}
