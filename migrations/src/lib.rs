@@ -3,7 +3,7 @@
 //! Forward only: see the README beside the folders for the rule (expand, deploy, contract) that makes that safe.
 
 use sqlx::{
-    AssertSqlSafe, Connection, Executor, PgConnection,
+    AssertSqlSafe, Executor, PgConnection,
     migrate::{MigrateError, Migrator},
 };
 
@@ -118,11 +118,6 @@ async fn applied(connection: &mut PgConnection) -> Result<Vec<AppliedRow>, Migra
     }
     let rows = sqlx::query_as("SELECT version, description, success, checksum FROM _sqlx_migrations ORDER BY version");
     Ok(rows.fetch_all(connection).await?)
-}
-
-/// Opens a connection of its own: migrations don't go through a pool, and their session settings end with them.
-pub async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
-    PgConnection::connect(url).await
 }
 
 #[cfg(test)]

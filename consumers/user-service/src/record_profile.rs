@@ -29,11 +29,12 @@ impl ApplyEvents for RecordProfile {
         let emails: Vec<_> = versioned.iter().map(|(_, event)| event.email.as_str().to_owned()).collect();
         let registered: Vec<_> = versioned.iter().map(|(_, event)| event.timestamp).collect();
 
-        // Two groups of columns: the address is the newest one seen, while when the user registered never changes and
-        // may arrive after a newer address. Rows are locked in the order of their ids. An erased user stays erased.
+        // Two groups of columns: the address is the newest one seen; when the user registered is the earliest one seen,
+        // whatever came first. Rows are locked in the order of their ids. An erased user stays erased.
         let changed: HashSet<_> = sqlx::query!(
             "WITH newest AS (
-                 SELECT DISTINCT ON (user_id) user_id, email, sequence, registered_at
+                 SELECT DISTINCT ON (user_id) user_id, email, sequence,
+                        min(registered_at) OVER (PARTITION BY user_id) AS registered_at
                    FROM unnest($1::uuid[], $2::text[], $3::int8[], $4::timestamptz[])
                         AS event (user_id, email, sequence, registered_at)
                   ORDER BY user_id, sequence DESC
@@ -44,10 +45,11 @@ impl ApplyEvents for RecordProfile {
                 SET email = CASE WHEN excluded.email_sequence > profile.email_sequence
                                  THEN excluded.email ELSE profile.email END,
                     email_sequence = greatest(profile.email_sequence, excluded.email_sequence),
-                    registered_at = coalesce(profile.registered_at, excluded.registered_at),
+                    registered_at = least(profile.registered_at, excluded.registered_at),
                     updated_at = now()
               WHERE profile.status <> 'deleted'
-                AND (excluded.email_sequence > profile.email_sequence OR profile.registered_at IS NULL)
+                AND (excluded.email_sequence > profile.email_sequence
+                     OR profile.registered_at IS NULL OR excluded.registered_at < profile.registered_at)
           RETURNING user_id",
             &users,
             &emails,

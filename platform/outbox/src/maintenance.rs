@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use messaging::RetryDelay;
 use metrics::gauge;
 use partitions::Table;
 use schemas::Clock;
@@ -12,19 +13,29 @@ use tokio_util::sync::CancellationToken;
 pub const OUTBOX: Table = Table { name: "outbox", keep: time::Duration::days(14), hold: Some("status <> 'published'") };
 
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60 * 60);
+const MAINTAIN_RETRY: RetryDelay = RetryDelay::new(Duration::from_secs(5), MAINTAIN_EVERY);
 const MEASURE_EVERY: Duration = Duration::from_secs(10);
 /// Personal data is not kept longer than it takes to look into a publication.
 const FORGET_ENVELOPES_AFTER_HOURS: i32 = 24;
 const FORGET_AT_ONCE: i64 = 1_000;
 
-/// Maintains until `stop`. Failures are logged and tried again: weeks are made a month ahead.
+/// Maintains until `stop`. Failures are logged and tried again: soon at first, because a new outbox has no week yet, then
+/// ever later, because trying to drop a week that somebody reads holds up the others for a moment.
 pub async fn keep_in_order(pool: PgPool, clock: Clock, stop: CancellationToken) {
     let mut maintain = tokio::time::interval(MAINTAIN_EVERY);
     let mut measure = tokio::time::interval(MEASURE_EVERY);
+    let mut failures = 0;
     loop {
         let done = tokio::select! {
             () = stop.cancelled() => return,
-            _ = maintain.tick() => maintain_once(&pool, &clock).await,
+            _ = maintain.tick() => {
+                let done = maintain_once(&pool, &clock).await;
+                failures = if done.is_err() { failures + 1 } else { 0 };
+                if failures > 0 {
+                    maintain.reset_after(MAINTAIN_RETRY.after(failures));
+                }
+                done
+            }
             _ = measure.tick() => measure_once(&pool).await,
         };
         if let Err(error) = done {
@@ -42,14 +53,16 @@ enum MaintenanceError {
 }
 
 async fn maintain_once(pool: &PgPool, clock: &Clock) -> Result<(), MaintenanceError> {
-    let done = partitions::maintain(pool, OUTBOX, clock.now()).await?;
+    let weeks = partitions::maintain(pool, OUTBOX, clock.now()).await;
+    // Whatever became of the weeks: personal data doesn't wait for them.
+    while forget_envelopes(pool).await? == FORGET_AT_ONCE as u64 {}
+    let done = weeks?;
     if !done.made.is_empty() || !done.dropped.is_empty() {
         tracing::info!(made = done.made.len(), dropped = done.dropped.len(), "maintained the weeks of the outbox");
     }
     if !done.held.is_empty() {
         tracing::warn!(weeks = done.held.len(), "old weeks of the outbox hold events that were never published");
     }
-    while forget_envelopes(pool).await? == FORGET_AT_ONCE as u64 {}
     Ok(())
 }
 

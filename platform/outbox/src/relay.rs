@@ -187,8 +187,14 @@ impl Relay {
     }
 }
 
+/// Without U+0000, which PostgreSQL doesn't store: one error's text must not undo the settling of a whole claim.
 fn shown(error: &EntryError) -> String {
-    error.to_string().chars().take(SHOWN_ERROR).collect()
+    error
+        .to_string()
+        .chars()
+        .take(SHOWN_ERROR)
+        .map(|c| if c == '\0' { char::REPLACEMENT_CHARACTER } else { c })
+        .collect()
 }
 
 fn record(relayed: &Relayed) {

@@ -6,7 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{Connection, PgConnection, postgres::PgListener};
+use sqlx::{
+    Connection, PgConnection,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -39,9 +42,9 @@ impl Wake {
 }
 
 /// Passes hints on to relays in other processes, until `stop`.
-pub async fn announce(database_url: &str, wake: Wake, stop: CancellationToken) {
+pub async fn announce(database: PgConnectOptions, wake: Wake, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let ended = stop.run_until_cancelled(announce_on_one_connection(database_url, &wake)).await;
+        let ended = stop.run_until_cancelled(announce_on_one_connection(&database, &wake)).await;
         if let Some(Err(error)) = ended {
             tracing::warn!(%error, "can't announce outbox rows; relays find them by scanning");
             stop.run_until_cancelled(tokio::time::sleep(RECONNECT_AFTER)).await;
@@ -49,8 +52,8 @@ pub async fn announce(database_url: &str, wake: Wake, stop: CancellationToken) {
     }
 }
 
-async fn announce_on_one_connection(database_url: &str, wake: &Wake) -> Result<(), sqlx::Error> {
-    let mut connection = PgConnection::connect(database_url).await?;
+async fn announce_on_one_connection(database: &PgConnectOptions, wake: &Wake) -> Result<(), sqlx::Error> {
+    let mut connection = PgConnection::connect_with(database).await?;
     loop {
         wake.woken().await;
         sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).execute(&mut connection).await?;
@@ -59,9 +62,9 @@ async fn announce_on_one_connection(database_url: &str, wake: &Wake) -> Result<(
 }
 
 /// Turns the hints of other processes into `wake`, until `stop`.
-pub async fn listen(database_url: &str, wake: Wake, stop: CancellationToken) {
+pub async fn listen(database: PgConnectOptions, wake: Wake, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let ended = stop.run_until_cancelled(listen_on_one_connection(database_url, &wake)).await;
+        let ended = stop.run_until_cancelled(listen_on_one_connection(&database, &wake)).await;
         if let Some(Err(error)) = ended {
             tracing::warn!(%error, "can't listen for outbox rows; scanning for them");
             stop.run_until_cancelled(tokio::time::sleep(RECONNECT_AFTER)).await;
@@ -69,8 +72,10 @@ pub async fn listen(database_url: &str, wake: Wake, stop: CancellationToken) {
     }
 }
 
-async fn listen_on_one_connection(database_url: &str, wake: &Wake) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect(database_url).await?;
+async fn listen_on_one_connection(database: &PgConnectOptions, wake: &Wake) -> Result<(), sqlx::Error> {
+    // The listener takes its connection from a pool, to make it anew when it is lost.
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(database.clone()).await?;
+    let mut listener = PgListener::connect_with(&pool).await?;
     listener.listen(CHANNEL).await?;
     // What was committed while nobody listened.
     wake.wake();

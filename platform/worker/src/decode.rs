@@ -61,30 +61,46 @@ pub(crate) fn decode(
     now: OffsetDateTime,
     held: Held,
 ) -> Result<(Arc<dyn AnyHandler>, Delivery), Box<Unreadable>> {
-    let read = Envelope::read(unwrap_notification(&held.message.body).as_str());
-    let (envelope, key) = match read {
+    let (envelope, key) = match Envelope::read(unwrap_notification(&held.message.body).as_str()) {
         Ok(read) => read,
         Err(error) => return Err(Box::new(undecodable(held, error))),
     };
-    let refuse = |held, envelope, reason, error: Box<dyn Error + Send + Sync>| {
-        Err(Box::new(Unreadable { held, envelope: Some((envelope, key)), reason, error }))
-    };
+    match accept(consumer, window, now, &envelope, key) {
+        Ok((handler, event)) => Ok((handler, Delivery { key, envelope, event, held })),
+        Err((reason, error)) => Err(Box::new(Unreadable { held, envelope: Some((envelope, key)), reason, error })),
+    }
+}
+
+type Refusal = (RejectedAs, Box<dyn Error + Send + Sync>);
+
+/// What a worker of this consumer would do with an event before its handler sees it; for tools that are about to send
+/// one. `oldest` is where the inbox's window starts.
+pub fn preflight(
+    consumer: &Consumer,
+    oldest: OffsetDateTime,
+    now: OffsetDateTime,
+    envelope: &Envelope,
+    key: InboxKey,
+) -> Result<(), RejectedAs> {
+    accept(consumer, &Window::from(oldest), now, envelope, key).map(drop).map_err(|(reason, _)| reason)
+}
+
+fn accept(
+    consumer: &Consumer,
+    window: &Window,
+    now: OffsetDateTime,
+    envelope: &Envelope,
+    key: InboxKey,
+) -> Result<(Arc<dyn AnyHandler>, AnyEvent), Refusal> {
     let Some(handler) = consumer.handler(&envelope.event_type) else {
         let error = format!("{} has no handler for this type of event", consumer.name());
-        return refuse(held, envelope, RejectedAs::UnknownEvent, error.into());
+        return Err((RejectedAs::UnknownEvent, error.into()));
     };
-    if let Err((reason, error)) = check_time(key, window, now) {
-        return refuse(held, envelope, reason, error.into());
-    }
-    match handler.read(&envelope) {
-        Ok(event) => Ok((handler.clone(), Delivery { key, envelope, event, held })),
-        Err(error) => {
-            let reason = match error {
-                PayloadError::UnknownVersion { .. } => RejectedAs::UnknownVersion,
-                PayloadError::Unreadable(_) => RejectedAs::BreaksSchema,
-            };
-            refuse(held, envelope, reason, error.into())
-        }
+    check_time(key, window, now).map_err(|(reason, error)| (reason, error.into()))?;
+    match handler.read(envelope) {
+        Ok(event) => Ok((handler.clone(), event)),
+        Err(error @ PayloadError::UnknownVersion { .. }) => Err((RejectedAs::UnknownVersion, error.into())),
+        Err(error @ PayloadError::Unreadable(_)) => Err((RejectedAs::BreaksSchema, error.into())),
     }
 }
 

@@ -102,7 +102,7 @@ fn describe(error: &(dyn Error + 'static)) -> String {
     let mut text = format!("SQLSTATE {}", database.code().unwrap_or_default());
     for (what, name) in [("table", database.table()), ("constraint", database.constraint())] {
         if let Some(name) = name {
-            text += &format!(", {what} {name}");
+            text.extend([", ", what, " ", name]);
         }
     }
     // Class 22 (data exception) and 23 (integrity) quote values; the others describe statements and the server.
@@ -121,7 +121,9 @@ fn fingerprint(handler: &str, reason: &str, message: &str, causes: &[String]) ->
         hash.update(masked(text));
         hash.update([0]);
     }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let mut short = [0; 8];
+    short.copy_from_slice(&hash.finalize()[..8]);
+    format!("{:016x}", u64::from_be_bytes(short))
 }
 
 /// Words that hold a digit become `#`, and so does what stands in double quotes.

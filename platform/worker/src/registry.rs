@@ -71,7 +71,7 @@ impl ConsumerBuilder {
 
 impl fmt::Debug for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Consumer").field("name", &self.name).field("events", &self.events()).finish()
+        f.debug_struct("Consumer").field("name", &self.name).field("events", &self.events()).finish_non_exhaustive()
     }
 }
 

@@ -60,6 +60,28 @@ impl AwsBus {
         Ok(before)
     }
 
+    /// Deletes the queues and topics of a topology, with everything in them. For installations that were made to be
+    /// thrown away.
+    pub async fn remove(&self, topology: &Topology) -> Result<(), TopologyError> {
+        for subscriber in &topology.subscribers {
+            let consumer = &subscriber.consumer;
+            for name in [self.names.queue(consumer), self.names.dead_letter_queue(consumer)] {
+                if let Some(queue) = self.find_queue(&name).await? {
+                    let deleted = self.settling.delete_queue().queue_url(&queue.url).send().await;
+                    deleted.map_err(|error| failed(&format!("delete queue {name}"), "DeleteQueue", &name, error))?;
+                }
+            }
+        }
+        let arns = self.topic_arns().await?;
+        for name in topology.topics().into_iter().map(|event| self.names.topic(event.as_str())) {
+            if let Some(arn) = arns.get(&name) {
+                let deleted = self.sns.delete_topic().topic_arn(arn).send().await;
+                deleted.map_err(|error| failed(&format!("delete topic {name}"), "DeleteTopic", &name, error))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Compares; an empty answer means that everything is as it should be.
     pub async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
         let topics = self.topic_arns().await?;

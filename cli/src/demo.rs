@@ -1,0 +1,124 @@
+//! `waypost demo`: the platform at work, and what is done to it.
+//!
+//! Services run as processes of their own, on databases and queues made for this run. Everything in the summary is
+//! counted from those databases and queues afterwards; the demo's own notes of what it did are used for nothing but the
+//! story. It ends non-zero when an event was lost or applied twice.
+
+mod accounts;
+mod counts;
+mod faults;
+mod processes;
+mod scratch;
+mod story;
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use service::settings::Env;
+use tokio::time::Instant;
+
+use self::{counts::Counts, processes::Services, scratch::Scratch, story::Story};
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Accounts to register
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(20..=20_000))]
+    users: u32,
+    /// End with the summary as one line of JSON on stdout
+    #[arg(long)]
+    json: bool,
+    /// Leave databases, queues and logs behind for a look
+    #[arg(long)]
+    keep: bool,
+}
+
+/// How long nothing may move before the demo gives up on an event.
+const PATIENCE: Duration = Duration::from_secs(90);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+impl Demo {
+    pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
+        let mut story = Story::new();
+        let scratch = Scratch::make(env, &mut story).await?;
+        let told = tokio::select! {
+            told = self.tell(&scratch, &mut story) => told,
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        };
+        if self.keep || told.is_err() {
+            story.say(&format!("left for a look: {scratch}"));
+        } else {
+            scratch.remove().await?;
+        }
+        let counts = told?;
+        if self.json {
+            println!("{}", serde_json::to_string(&counts)?);
+        } else {
+            println!("{}", story::summary(&counts));
+        }
+        Ok(if counts.promise_kept() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    async fn tell(&self, scratch: &Scratch, story: &mut Story) -> anyhow::Result<Counts> {
+        story.chapter("Services start, each in a process of its own");
+        let mut services = Services::start(scratch, story).await?;
+
+        story.chapter("A bad release: a constraint in user_db refuses some addresses");
+        faults::refuse_some_addresses(scratch).await?;
+        story.say("their events will be dead-lettered, and replayed once the constraint is gone");
+
+        story.chapter(&format!("{} people register, some at the same moment with the same address", self.users));
+        let half = self.users / 2;
+        accounts::register(&services, 0..half).await?;
+        let broken = faults::inject_broken_messages(scratch).await?;
+        story.say(&format!("{broken} broken messages were put on the topic and the queue"));
+        services.kill_a_worker(story).await?;
+        accounts::register(&services, half..self.users).await?;
+        services.restart_worker(story).await?;
+
+        story.chapter("A tenth of the deliveries is repeated");
+        self.settle(scratch, "published", async |now: &Counts| now.unpublished == 0).await?;
+        let repeated = faults::repeat_deliveries(scratch, self.users / 10).await?;
+        story.say(&format!("{repeated} events were published a second time"));
+
+        let refused = i64::from(accounts::refused(self.users));
+        self.settle(scratch, "applied or dead-lettered", async |now: &Counts| {
+            now.applied + refused >= now.registered && now.dead_letters >= refused + broken && now.waiting == 0
+        })
+        .await?;
+        let dead_lettered = scratch.dead_letters().await?;
+        story.say(&format!("{dead_lettered} dead letters: {refused} that were refused, {broken} that are broken"));
+
+        story.chapter("The constraint is dropped, and what can be replayed is");
+        faults::accept_all_addresses(scratch).await?;
+        services.replay_everything(story).await?;
+        self.settle(scratch, "applied", async |now: &Counts| now.applied >= now.registered && now.waiting == 0).await?;
+
+        story.chapter("Everything stops");
+        services.stop(story).await?;
+        let mut counts = scratch.count().await?;
+        counts.dead_lettered = dead_lettered;
+        Ok(counts)
+    }
+
+    /// Waits for `done`, showing how far the events are; gives up when nothing has moved for a while.
+    async fn settle(&self, scratch: &Scratch, goal: &str, done: impl AsyncFn(&Counts) -> bool) -> anyhow::Result<()> {
+        let bar = Story::progress(u64::from(self.users), goal);
+        let mut last = (Instant::now(), None);
+        loop {
+            let now = scratch.count().await.context("could not count")?;
+            bar.set_position(now.applied.unsigned_abs());
+            if done(&now).await {
+                bar.finish_and_clear();
+                return Ok(());
+            }
+            let moved = Some((now.applied, now.unpublished, now.dead_letters, now.waiting, now.duplicates_ignored));
+            if moved != last.1 {
+                last = (Instant::now(), moved);
+            } else if last.0.elapsed() > PATIENCE {
+                bail!("nothing moved for {PATIENCE:?} while waiting for every event to be {goal}: {now:?}");
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! People who register, over HTTP.
+
+use std::{ops::Range, time::Duration};
+
+use anyhow::{Context, bail};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use reqwest::{Client, StatusCode};
+use serde_json::json;
+
+use super::{processes::Services, story::Story};
+
+/// People at the keyboard at one time.
+const AT_A_TIME: usize = 6;
+/// Every tenth registers three times at the same moment, in different spellings.
+const IMPATIENT: u32 = 10;
+/// Every fiftieth has an address that the constraint refuses.
+const REFUSED: u32 = 50;
+/// What the constraint looks for.
+pub const REFUSED_TAG: &str = "+refused@";
+
+fn is_refused(user: u32) -> bool {
+    user % REFUSED == 7
+}
+
+/// How many of this many people have an address that is refused.
+pub fn refused(users: u32) -> u32 {
+    (0..users).filter(|user| is_refused(*user)).count() as u32
+}
+
+fn address(user: u32) -> String {
+    if is_refused(user) { format!("user{user}{REFUSED_TAG}example.com") } else { format!("user{user}@example.com") }
+}
+
+/// Registers users; every answer has to be the same 202, whether the address was known or not.
+pub async fn register(services: &Services<'_>, users: Range<u32>) -> anyhow::Result<()> {
+    let client = Client::builder().timeout(Duration::from_secs(30)).build()?;
+    let bar = Story::progress(u64::from(users.end - users.start), "registered");
+    let url = format!("{}/v1/auth/register", services.auth_url);
+    let requests = users.flat_map(|user| {
+        let address = address(user);
+        if user % IMPATIENT == 3 {
+            vec![address.clone(), address.to_uppercase(), format!(" {address} ")]
+        } else {
+            vec![address]
+        }
+    });
+    // Neighbours in the stream are under way at the same time, so the three spellings race each other.
+    stream::iter(requests)
+        .map(|address| {
+            let (client, url, bar) = (&client, &url, &bar);
+            async move {
+                register_one(client, url, &address).await?;
+                bar.inc(u64::from(!address.starts_with(' ') && !address.starts_with('U')));
+                anyhow::Ok(())
+            }
+        })
+        .buffer_unordered(AT_A_TIME)
+        .try_collect::<Vec<()>>()
+        .await?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+async fn register_one(client: &Client, url: &str, address: &str) -> anyhow::Result<()> {
+    let body = json!({ "email": address, "password": "a long enough passphrase for a demo" });
+    let mut tries = 0;
+    loop {
+        let answer = client.post(url).json(&body).send().await.context("auth-service did not answer")?;
+        match answer.status() {
+            StatusCode::ACCEPTED => return Ok(()),
+            // More people than the password hasher has room for: it says so at once, and a person tries again.
+            StatusCode::SERVICE_UNAVAILABLE if tries < 20 => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            status => bail!("registering was answered with {status}: {}", answer.text().await.unwrap_or_default()),
+        }
+    }
+}

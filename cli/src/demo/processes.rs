@@ -1,0 +1,160 @@
+//! The services of a run: processes of their own, over real HTTP.
+
+use std::{
+    fs::File,
+    net::{Ipv4Addr, TcpListener},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use reqwest::Client;
+use tokio::{
+    process::{Child, Command},
+    time::Instant,
+};
+
+use super::{scratch::Scratch, story::Story};
+
+pub struct Services<'a> {
+    pub auth_url: String,
+    scratch: &'a Scratch,
+    auth: Service,
+    workers: Vec<Service>,
+    started: u32,
+}
+
+/// Killed when dropped, so that nothing outlives the demo.
+struct Service {
+    name: String,
+    child: Child,
+}
+
+const READY: Duration = Duration::from_secs(60);
+const STOPPED: Duration = Duration::from_secs(40);
+
+impl<'a> Services<'a> {
+    pub async fn start(scratch: &'a Scratch, story: &Story) -> anyhow::Result<Self> {
+        let port = free_port()?;
+        let auth = spawn(scratch, "auth-service", &["run", "auth-service"], ("AUTH_LISTEN", port)).await?;
+        story.say(&format!("auth-service, process {}, on port {port}, with its relay", auth.id()));
+        let auth_url = format!("http://127.0.0.1:{port}");
+        let mut services = Self { auth_url, scratch, auth, workers: Vec::new(), started: 0 };
+        for _ in 0..2 {
+            services.start_worker(story).await?;
+        }
+        Ok(services)
+    }
+
+    async fn start_worker(&mut self, story: &Story) -> anyhow::Result<()> {
+        self.started += 1;
+        let name = format!("user-worker-{}", self.started);
+        let port = free_port()?;
+        let worker = spawn(self.scratch, &name, &["run", "user-worker"], ("WORKER_ADMIN_LISTEN", port)).await?;
+        story.say(&format!("{name}, process {}", worker.id()));
+        self.workers.push(worker);
+        Ok(())
+    }
+
+    /// kill -9: no drain, no acknowledgement, nothing.
+    pub async fn kill_a_worker(&mut self, story: &Story) -> anyhow::Result<()> {
+        let Some(mut worker) = self.workers.pop() else { bail!("there is no worker to kill") };
+        let id = worker.id();
+        worker.child.kill().await?;
+        story.say(&format!("kill -9 of {}, process {id}; what it held comes back to the others", worker.name));
+        Ok(())
+    }
+
+    pub async fn restart_worker(&mut self, story: &Story) -> anyhow::Result<()> {
+        self.start_worker(story).await
+    }
+
+    /// With the very command an operator would use.
+    pub async fn replay_everything(&self, story: &Story) -> anyhow::Result<()> {
+        story.say("$ waypost dlq replay --all --execute");
+        let output = command(self.scratch, &["dlq", "replay", "--all", "--execute"])?
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .output()
+            .await?;
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            story.say(&format!("  {line}"));
+        }
+        if !output.status.success() {
+            bail!("the replay failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    }
+
+    /// SIGTERM to everything; each has to drain and exit 0.
+    pub async fn stop(self, story: &Story) -> anyhow::Result<()> {
+        for mut service in self.workers.into_iter().chain([self.auth]) {
+            let asked = Instant::now();
+            terminate(service.id()).await?;
+            let status = tokio::time::timeout(STOPPED, service.child.wait()).await;
+            let status = status.with_context(|| format!("{} did not stop in {STOPPED:?}", service.name))??;
+            if !status.success() {
+                bail!("{} ended with {status}", service.name);
+            }
+            story.say(&format!("{} drained and ended after {:.1} s", service.name, asked.elapsed().as_secs_f64()));
+        }
+        Ok(())
+    }
+}
+
+impl Service {
+    fn id(&self) -> u32 {
+        self.child.id().unwrap_or_default()
+    }
+}
+
+async fn spawn(
+    scratch: &Scratch,
+    name: &str,
+    arguments: &[&str],
+    (listen, port): (&str, u16),
+) -> anyhow::Result<Service> {
+    let log = scratch.logs.join(format!("{name}.log"));
+    let file = File::create(&log).with_context(|| format!("could not write {}", log.display()))?;
+    let child = command(scratch, arguments)?
+        .env(listen, format!("127.0.0.1:{port}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(file)
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("could not start {name}"))?;
+    let mut service = Service { name: name.to_owned(), child };
+    let ready = format!("http://127.0.0.1:{port}/readyz");
+    let (client, deadline) = (Client::new(), Instant::now() + READY);
+    loop {
+        if client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            return Ok(service);
+        }
+        let ended = service.child.try_wait()?;
+        if ended.is_some() || Instant::now() > deadline {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let tail: Vec<_> = text.lines().rev().take(10).collect();
+            let tail: Vec<_> = tail.into_iter().rev().collect();
+            bail!("{name} was not ready within {READY:?}; the end of {}:\n{}", log.display(), tail.join("\n"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn command(scratch: &Scratch, arguments: &[&str]) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(arguments).envs(scratch.environment());
+    Ok(command)
+}
+
+/// The program is not allowed unsafe code, and the signal is one `kill` away.
+async fn terminate(id: u32) -> anyhow::Result<()> {
+    let status = Command::new("kill").args(["-TERM", &id.to_string()]).status().await.context("could not run kill")?;
+    if status.success() { Ok(()) } else { bail!("could not signal process {id}") }
+}
+
+/// Free a moment ago. A process that finds it taken after all says so, and the demo with it.
+fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}

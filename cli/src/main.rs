@@ -1,0 +1,93 @@
+//! `waypost`: every service and every tool of the platform, in one binary.
+//!
+//! Data goes to stdout, everything for people to stderr. Exit codes: 0 done, 1 not done or something found wrong, 2 the
+//! command line or the settings are at fault.
+
+mod bus;
+mod demo;
+mod dlq;
+mod migrate;
+mod run;
+mod topology;
+
+use std::{io, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use service::{
+    ErrorChain,
+    settings::{Env, SettingErrors},
+    telemetry::{self, TelemetrySettings},
+};
+
+/// Event-driven workers on SNS, SQS and PostgreSQL: at least once on the wire, exactly once in effect.
+#[derive(Debug, Parser)]
+#[command(version, disable_help_subcommand = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a service until SIGTERM
+    #[command(subcommand)]
+    Run(run::Run),
+    /// Apply migrations, or say which are applied
+    Migrate(migrate::Migrate),
+    /// Make topics and queues what the code says, or compare them
+    #[command(subcommand)]
+    Topology(topology::TopologyCommand),
+    /// Look at dead letters and put them back
+    #[command(subcommand)]
+    Dlq(dlq::Dlq),
+    /// Watch the platform work, and try to break it
+    Demo(demo::Demo),
+}
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(execute(cli.command)));
+    match done {
+        Ok(code) => code,
+        // The reader of a pipe has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", ErrorChain(error.as_ref()));
+            ExitCode::from(if error.is::<SettingErrors>() { USAGE } else { FAILED })
+        }
+    }
+}
+
+async fn execute(command: Command) -> anyhow::Result<ExitCode> {
+    let env = Env::process();
+    telemetry::start_logging(&TelemetrySettings::from_env(&env)?);
+    match command {
+        Command::Run(run) => run.execute(&env).await,
+        Command::Migrate(migrate) => migrate.execute(&env).await,
+        Command::Topology(topology) => topology.execute(&env).await,
+        Command::Dlq(dlq) => dlq.execute(&env).await,
+        Command::Demo(demo) => demo.execute(&env).await,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

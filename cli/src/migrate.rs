@@ -1,0 +1,176 @@
+//! `waypost migrate`: one command for every database, locally and in production.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use migrations::{Database, MigrationState, MigrationStatus};
+use outbox::OUTBOX;
+use schemas::Clock;
+use service::{
+    postgres::PostgresSettings,
+    settings::{Env, SettingErrors},
+};
+use sqlx::{Connection, PgConnection};
+use time::macros::format_description;
+
+use crate::bus::patience;
+
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// Only this database
+    #[arg(long, value_parser = database, global = true)]
+    database: Option<Database>,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List migrations and whether each is applied
+    Status {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Exit 1 unless every database has exactly the migrations of this binary
+    Check,
+    /// Write an empty migration file (needs --database)
+    New {
+        /// What it does, in lower-case words joined by underscores
+        name: String,
+        /// The folder that holds a folder per database
+        #[arg(long, default_value = "migrations")]
+        folder: PathBuf,
+    },
+}
+
+fn database(name: &str) -> Result<Database, String> {
+    let known = Database::ALL.map(Database::name);
+    let found = Database::ALL.into_iter().find(|database| database.name() == name);
+    found.ok_or_else(|| format!("no such database; there are: {}", known.join(", ")))
+}
+
+impl Migrate {
+    pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
+        let databases = self.database.map_or_else(|| Database::ALL.to_vec(), |one| vec![one]);
+        match self.action {
+            None => apply(env, &databases).await,
+            Some(Action::Status { json }) => status(env, &databases, json).await,
+            Some(Action::Check) => check(env, &databases).await,
+            Some(Action::New { name, folder }) => {
+                let Some(database) = self.database else { bail!("say which database: --database auth") };
+                println!("{}", new(database, &folder, &name)?.display());
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+async fn apply(env: &Env, databases: &[Database]) -> anyhow::Result<ExitCode> {
+    for (database, settings) in settings_of(env, databases)? {
+        let mut connection = connect(env, database, &settings).await?;
+        let applied = database.migrate(&mut connection).await;
+        let applied = applied.with_context(|| format!("could not migrate {}", database.folder()))?;
+        for migration in &applied {
+            println!("{}: applied {} {}", database.folder(), migration.version, migration.description);
+        }
+        make_weeks(database, &settings).await?;
+        eprintln!("{}: {} applied, now up to date", database.folder(), applied.len());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tables partitioned by week have none of their own accord, and a producer must be able to write before any relay or
+/// worker has run.
+async fn make_weeks(database: Database, settings: &PostgresSettings) -> anyhow::Result<()> {
+    let pool = settings.connect_lazy("waypost-migrate");
+    let now = Clock::system().now();
+    match database {
+        Database::Auth => partitions::maintain(&pool, OUTBOX, now).await.map(drop)?,
+        Database::User => worker::maintain_inbox(&pool, now).await.map(drop)?,
+    }
+    pool.close().await;
+    Ok(())
+}
+
+async fn status(env: &Env, databases: &[Database], json: bool) -> anyhow::Result<ExitCode> {
+    let mut all = serde_json::Map::new();
+    for (database, settings) in settings_of(env, databases)? {
+        let mut connection = connect(env, database, &settings).await?;
+        let migrations = database.status(&mut connection).await?;
+        if json {
+            let rows = migrations.iter().map(
+                |m| serde_json::json!({ "version": m.version, "description": m.description, "state": state(m.state) }),
+            );
+            all.insert(database.folder().to_owned(), rows.collect());
+        } else {
+            for migration in &migrations {
+                let MigrationStatus { version, description, state: now } = migration;
+                println!("{:<8}  {version}  {:<10}  {description}", database.folder(), state(*now));
+            }
+        }
+    }
+    if json {
+        println!("{}", serde_json::to_string_pretty(&all)?);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn check(env: &Env, databases: &[Database]) -> anyhow::Result<ExitCode> {
+    let mut good = true;
+    for (database, settings) in settings_of(env, databases)? {
+        let mut connection = connect(env, database, &settings).await?;
+        for migration in database.status(&mut connection).await? {
+            if migration.state != MigrationState::Applied {
+                good = false;
+                println!("{}: {} is {}", database.folder(), migration.version, state(migration.state));
+            }
+        }
+    }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn new(database: Database, folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+        bail!("the name is `{name}`, it should be lower-case words joined by underscores");
+    }
+    let folder = folder.join(database.folder());
+    if !folder.is_dir() {
+        bail!("{} is not a folder; run this from the repository, or say --folder", folder.display());
+    }
+    let now = Clock::system().now();
+    let version = now.format(format_description!("[year][month][day][hour][minute][second]"))?;
+    let file = folder.join(format!("{version}_{name}.sql"));
+    std::fs::write(&file, "-- What changes, and why. The rule that makes it safe to deploy is in ../README.md.\n")
+        .with_context(|| format!("could not write {}", file.display()))?;
+    Ok(file)
+}
+
+fn settings_of(env: &Env, databases: &[Database]) -> Result<Vec<(Database, PostgresSettings)>, SettingErrors> {
+    let mut wrong = SettingErrors::default();
+    let read = databases.iter().filter_map(|database| {
+        let settings = wrong.keep(PostgresSettings::from_env(env, &database.name().to_uppercase()));
+        settings.map(|settings| (*database, settings))
+    });
+    let read: Vec<_> = read.collect();
+    if wrong.is_empty() { Ok(read) } else { Err(wrong) }
+}
+
+async fn connect(env: &Env, database: Database, settings: &PostgresSettings) -> anyhow::Result<PgConnection> {
+    settings.wait_until_ready(patience(env).map_err(SettingErrors::from)?).await?;
+    let connection = PgConnection::connect_with(&settings.connect_options()).await;
+    connection.with_context(|| format!("could not connect to {}", database.folder()))
+}
+
+fn state(state: MigrationState) -> &'static str {
+    match state {
+        MigrationState::Applied => "applied",
+        MigrationState::Pending => "pending",
+        MigrationState::Edited => "edited",
+        MigrationState::Unknown => "unknown",
+        MigrationState::Unfinished => "unfinished",
+    }
+}

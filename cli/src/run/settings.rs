@@ -1,0 +1,75 @@
+//! Settings of processes that belong to no service.
+
+use std::{net::SocketAddr, time::Duration};
+
+use messaging::RetryDelay;
+use service::settings::{Env, SettingError, SettingErrors, all};
+use worker::WorkerSettings;
+
+pub const WORKER_ADMIN_LISTEN: &str = "WORKER_ADMIN_LISTEN";
+pub const RELAY_ADMIN_LISTEN: &str = "RELAY_ADMIN_LISTEN";
+
+/// Where a producer's relay runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelayPlace {
+    Inline,
+    Standalone,
+}
+
+/// `OUTBOX_RELAY`.
+pub fn relay_place(env: &Env) -> Result<RelayPlace, SettingError> {
+    const NAME: &str = "OUTBOX_RELAY";
+    match env.optional(NAME)? {
+        None | Some("inline") => Ok(RelayPlace::Inline),
+        Some("standalone") => Ok(RelayPlace::Standalone),
+        Some(other) => Err(SettingError::wrong(NAME, other, "inline or standalone")),
+    }
+}
+
+/// Where a process without an API answers health checks and metrics; port 0 takes any free one.
+pub fn admin_listen(env: &Env, name: &str, port: u16) -> Result<SocketAddr, SettingError> {
+    let default = SocketAddr::from(([127, 0, 0, 1], port));
+    env.parsed_or(name, default, "an address and a port such as 127.0.0.1:9102")
+}
+
+pub fn worker_settings(env: &Env) -> Result<WorkerSettings, SettingErrors> {
+    let default = WorkerSettings::new(worker_name(), env!("CARGO_PKG_VERSION"));
+    let (lease, wait, batch, concurrency, max_attempts, retry, hold) = all((
+        env.seconds_or("WORKER_LEASE_SECONDS", default.lease, 1..=43_200),
+        env.seconds_or("WORKER_WAIT_SECONDS", default.wait, 0..=20),
+        env.number_or("WORKER_BATCH", default.batch, 1..=1_000),
+        env.number_or("WORKER_CONCURRENCY", default.concurrency, 1..=64),
+        env.number_or("WORKER_MAX_ATTEMPTS", default.max_attempts, 1..=100),
+        env.millis_or("WORKER_RETRY_BASE_MILLIS", Duration::from_secs(2), 1..=600_000),
+        env.seconds_or("WORKER_HOLD_SECONDS", default.hold, 1..=36_000),
+    ))?;
+    let retry = RetryDelay::new(retry, Duration::from_secs(15 * 60));
+    let settings = WorkerSettings { lease, wait, batch, concurrency, max_attempts, retry, hold, ..default };
+    // Each is in range; this is about whether they go together.
+    settings.check().map_err(|wrong| {
+        let name = "WORKER_LEASE_SECONDS";
+        SettingError::wrong(name, &lease.as_secs().to_string(), &format!("{} ({})", wrong.expected, wrong.name))
+    })?;
+    Ok(settings)
+}
+
+/// Host and process, as failures name their worker.
+fn worker_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    format!("{}:{}", if host.is_empty() { "host" } else { host }, std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_shorter_than_the_poll_is_refused_by_name() {
+        let env = Env::of([("WORKER_LEASE_SECONDS", "5")]);
+        assert_eq!(
+            worker_settings(&env).unwrap_err().to_string(),
+            "WORKER_LEASE_SECONDS is `5`, should be between the poll's wait (10s) plus a second, and 12 hours (the lease)"
+        );
+    }
+}

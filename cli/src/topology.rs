@@ -1,0 +1,69 @@
+//! `waypost topology`: what has to exist on the bus follows from the registered handlers.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use messaging::{Difference, Topology};
+use schemas::{Event, UserCreatedV1};
+use service::settings::Env;
+
+use crate::bus::BusSettings;
+
+#[derive(Debug, Subcommand)]
+pub enum TopologyCommand {
+    /// Make missing topics, queues and subscriptions, and set what differs
+    Apply {
+        /// Print the changes as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare, change nothing; exit 1 where something differs
+    Verify {
+        /// Print the differences as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Every consumer with its handlers, and every event that a producer publishes.
+pub fn topology() -> Topology {
+    Topology { subscribers: vec![user_service::consumer().subscriber()], published: [UserCreatedV1::TYPE].into() }
+}
+
+impl TopologyCommand {
+    pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
+        let bus = BusSettings::from_env(env)?.connect().await?;
+        let (differences, json, applied) = match self {
+            Self::Apply { json } => (bus.apply(&topology()).await?, json, true),
+            Self::Verify { json } => (bus.verify(&topology()).await?, json, false),
+        };
+        if json {
+            println!("{}", serde_json::to_string_pretty(&differences)?);
+        } else {
+            for difference in &differences {
+                print(difference, applied);
+            }
+        }
+        match (differences.len(), applied) {
+            (0, _) => eprintln!("topics, queues and subscriptions are as they should be"),
+            (count, true) => eprintln!("{count} things were not as they should be, and are now"),
+            (count, false) => {
+                eprintln!("{count} things are not as they should be; `waypost topology apply` mends them");
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print(difference: &Difference, applied: bool) {
+    let Difference { resource, setting, expected, found } = difference;
+    match (found, applied) {
+        (None, true) if setting == "existence" => println!("made {resource}"),
+        (None, false) if setting == "existence" => println!("missing: {resource}"),
+        (_, true) => println!("set {setting} of {resource} to {expected}"),
+        (found, false) => {
+            println!("{setting} of {resource} is {}, should be {expected}", found.as_deref().unwrap_or("not set"));
+        }
+    }
+}

@@ -1,0 +1,198 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use fixtures::eventually;
+use messaging::QueueSettings;
+use schemas::Clock;
+use worker::{HandlerError, Verdict, WorkerSettings};
+
+use crate::world::{CountNotes, note, notes, once, settings, world, world_with};
+
+fn is_poison(note: &str) -> bool {
+    note.starts_with("poison")
+}
+
+#[tokio::test]
+async fn a_rejected_event_is_isolated_and_dead_lettered_at_once() {
+    let world = world().await;
+    let mut all = notes(60);
+    all.insert(20, note("poison"));
+    world.send(&all).await;
+    let handler = CountNotes::failing(|note| is_poison(note).then(|| HandlerError::reject("no such product")));
+    let running = world.start(&handler);
+    assert_eq!(world.until_applied(60).await, once(60));
+    let dead = world.until_dead(1).await;
+    world.until_empty().await;
+    running.stop().await;
+    let report = dead[0].1.as_ref().unwrap();
+    assert_eq!((report.reason.as_str(), report.attempts, report.receive_count), ("rejected", 1, 1));
+    assert_eq!(report.message, "no such product");
+    assert_eq!(world.count("SELECT count(*) FROM event_failures").await, 1);
+    assert_eq!(world.count("SELECT count(*) FROM event_logs").await, 60);
+}
+
+#[tokio::test]
+async fn an_unclassified_error_and_a_panic_blame_one_event_and_get_all_their_attempts() {
+    let world = world().await;
+    let mut all = notes(20);
+    all.push(note("poison"));
+    all.push(note("bomb"));
+    world.send(&all).await;
+    let handler = CountNotes::failing(|note| match note {
+        "poison" => Some(HandlerError::unclassified("who knows")),
+        "bomb" => panic!("boom"),
+        _ => None,
+    });
+    let running = world.start_with(&handler, WorkerSettings { max_attempts: 3, ..settings() }, Clock::system());
+    world.until_applied(20).await;
+    let dead = world.until_dead(2).await;
+    running.stop().await;
+    for (_, report) in dead {
+        assert_eq!(report.unwrap().attempts, 3);
+    }
+    assert_eq!(world.effects().await, once(20));
+    let attempts = "SELECT count(*) FROM event_failures WHERE class = 'unclassified' AND attempt IN (1, 2, 3)";
+    assert_eq!(world.count(attempts).await, 6);
+    assert_eq!(world.count("SELECT count(*) FROM event_failures WHERE dead_lettered").await, 2);
+}
+
+#[tokio::test]
+async fn an_event_that_asks_for_another_attempt_gets_it_and_is_applied() {
+    let world = world().await;
+    let tries = Arc::new(AtomicUsize::new(0));
+    let handler = CountNotes::failing({
+        let tries = tries.clone();
+        move |_| (tries.fetch_add(1, Ordering::SeqCst) < 2).then(|| HandlerError::retry("not yet"))
+    });
+    world.send(&[note("n0000")]).await;
+    let running = world.start(&handler);
+    assert_eq!(world.until_applied(1).await, once(1));
+    world.until_empty().await;
+    running.stop().await;
+    assert_eq!(world.count("SELECT max(attempt)::int8 FROM event_failures").await, 2);
+}
+
+#[tokio::test]
+async fn a_verdict_names_the_event_at_fault_without_a_second_transaction() {
+    let world = world().await;
+    let mut all = notes(9);
+    all.push(note("poison"));
+    let handler = CountNotes {
+        verdict: Arc::new(|note| match is_poison(note) {
+            true => Verdict::Reject("no such product".into()),
+            false => Verdict::Applied,
+        }),
+        ..CountNotes::default()
+    };
+    world.send(&all).await;
+    let running = world.start(&handler);
+    assert_eq!(world.until_applied(9).await, once(9));
+    let dead = world.until_dead(1).await;
+    world.until_empty().await;
+    running.stop().await;
+    assert_eq!(dead[0].1.as_ref().unwrap().reason, "rejected");
+    // No claim was left for it: a replay is applied.
+    assert_eq!(world.count("SELECT count(*) FROM event_logs").await, 9);
+}
+
+#[tokio::test]
+async fn a_dead_lettered_event_that_is_replayed_is_applied() {
+    let world = world().await;
+    let broken = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let handler = CountNotes::failing({
+        let broken = broken.clone();
+        move |_| broken.load(Ordering::SeqCst).then(|| HandlerError::reject("a bug"))
+    });
+    world.send(&[note("n0000")]).await;
+    let running = world.start(&handler);
+    let dead = world.until_dead(1).await;
+    world.until_empty().await;
+    assert!(world.effects().await.is_empty());
+
+    broken.store(false, Ordering::SeqCst);
+    world.send(&[dead[0].0.to_outgoing()]).await;
+    assert_eq!(world.until_applied(1).await, once(1));
+    world.until_empty().await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_broken_constraint_says_which_and_quotes_no_data() {
+    let world = world().await;
+    sqlx::query("ALTER TABLE effects ADD CONSTRAINT no_ada CHECK (note NOT LIKE 'ada%')")
+        .execute(&world.database.pool)
+        .await
+        .unwrap();
+    world.send(&[note("ada@example.com"), note("n0000")]).await;
+    let running = world.start(&CountNotes::default());
+    let dead = world.until_dead(1).await;
+    world.until_applied(1).await;
+    running.stop().await;
+    let report = dead[0].1.clone().unwrap();
+    assert_eq!(report.message, "SQLSTATE 23514, table effects, constraint no_ada");
+    let stored: String = sqlx::query_scalar("SELECT string_agg(f::text, ' ') FROM event_failures f")
+        .fetch_one(&world.database.pool)
+        .await
+        .unwrap();
+    assert!(!stored.contains("ada@") && !format!("{report:?}").contains("ada@"), "{stored}");
+}
+
+#[tokio::test]
+async fn a_message_whose_worker_died_often_runs_alone_and_one_with_recorded_failures_does_not() {
+    let world = world_with(QueueSettings { max_receive_count: 50, ..QueueSettings::DEFAULT }).await;
+    world.send(&notes(12)).await;
+    for _ in 0..3 {
+        hand_back_all(&world, 12).await;
+    }
+    let handler = CountNotes::default();
+    let running = world.start(&handler);
+    assert_eq!(world.until_applied(12).await, once(12));
+    world.until_empty().await;
+    running.stop().await;
+    assert_eq!(handler.calls(), 12, "each suspect had a transaction of its own");
+
+    // The same history, but explained by recorded failures: an ordinary batch.
+    let again: Vec<_> = notes(12);
+    world.send(&again).await;
+    for message in &again {
+        let (envelope, key) = schemas::Envelope::read(&message.body).unwrap();
+        sqlx::query(
+            "INSERT INTO event_failures (failure_id, event_key, event_id, message_id, queue, attempt, class, reason,
+                 message, causes, fingerprint, worker, version, receive_count, dead_lettered, failed_at)
+             VALUES ($1, $2, $3, 'm', 'q', 1, 'retry', 'r', 'm', '{}', 'f', 'w', 'v', 1, false, now())",
+        )
+        .bind(schemas::event_id(Clock::system().now()))
+        .bind(key.as_uuid())
+        .bind(envelope.id)
+        .execute(&world.database.pool)
+        .await
+        .unwrap();
+    }
+    for _ in 0..3 {
+        hand_back_all(&world, 12).await;
+    }
+    let handler = CountNotes::default();
+    let running = world.start(&handler);
+    eventually("the second round", async || {
+        let effects = world.effects().await;
+        effects.values().all(|times| *times == 2).then_some(())
+    })
+    .await;
+    running.stop().await;
+    assert!(handler.calls() < 12, "{} transactions for 12 events", handler.calls());
+}
+
+async fn hand_back_all(world: &crate::world::World, count: usize) {
+    use std::time::Duration;
+    let mut held = Vec::new();
+    eventually("all messages received", async || {
+        let visibility = Duration::from_secs(600);
+        let request = messaging::ReceiveRequest { max: 10, wait: Duration::ZERO, visibility };
+        held.extend(world.queue.receive(request).await.unwrap().into_iter().map(|m| (m.receipt, Duration::ZERO)));
+        (held.len() == count).then_some(())
+    })
+    .await;
+    assert!(world.queue.change_visibility(&held).await.iter().all(Result::is_ok));
+}
