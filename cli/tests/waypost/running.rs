@@ -1,0 +1,122 @@
+//! Services as processes of their own, stopped as an orchestrator stops them.
+
+use std::{net::TcpListener, process::Stdio};
+
+use fixtures::{TestBus, TestDatabase, eventually};
+use reqwest::{Client, StatusCode};
+use serde_json::json;
+use tokio::process::{Child, Command};
+
+use crate::{run, waypost};
+
+pub struct Installation {
+    pub bus: TestBus,
+    pub auth: TestDatabase,
+    pub user: TestDatabase,
+}
+
+impl Installation {
+    pub async fn make() -> Self {
+        let (bus, auth, user) = tokio::join!(fixtures::bus(), fixtures::auth_database(), fixtures::user_database());
+        let made = Self { bus, auth, user };
+        let (code, _, stderr) = made.run(&["topology", "apply"]).await;
+        assert_eq!(code, 0, "{stderr}");
+        made
+    }
+
+    fn environment(&self) -> Vec<(&str, String)> {
+        vec![
+            ("AUTH_DATABASE_URL", self.auth.url.clone()),
+            ("USER_DATABASE_URL", self.user.url.clone()),
+            ("LOCALSTACK_ENDPOINT", fixtures::required_variable("LOCALSTACK_ENDPOINT")),
+            ("WAYPOST_NAME_PREFIX", self.bus.prefix.clone()),
+            ("WORKER_WAIT_SECONDS", "1".to_owned()),
+        ]
+    }
+
+    pub async fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let environment = self.environment();
+        let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        run(arguments, &environment).await
+    }
+
+    /// Starts a process and waits until it is ready on `port`.
+    async fn start(&self, arguments: &[&str], settings: &[(&str, &str)], port: u16) -> Child {
+        let mut child = waypost(arguments, &[])
+            .envs(self.environment())
+            .envs(settings.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        eventually(&format!("{arguments:?} is ready"), async || {
+            assert_eq!(child.try_wait().unwrap(), None, "{arguments:?} ended");
+            let answer = Client::new().get(format!("http://127.0.0.1:{port}/readyz")).send().await;
+            answer.is_ok_and(|answer| answer.status() == StatusCode::OK).then_some(())
+        })
+        .await;
+        child
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+async fn terminate(mut child: Child) {
+    let id = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    let status = tokio::time::timeout(fixtures::DEADLINE, child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0), "a process that is asked to stop exits with 0");
+}
+
+#[tokio::test]
+async fn the_services_with_a_relay_of_its_own_deliver_a_registration_and_stop_cleanly() {
+    let installation = Installation::make().await;
+    let (api, relay, worker) = (free_port(), free_port(), free_port());
+    let (api_listen, relay_listen) = (format!("127.0.0.1:{api}"), format!("127.0.0.1:{relay}"));
+    let worker_listen = format!("127.0.0.1:{worker}");
+    let settings = [("OUTBOX_RELAY", "standalone"), ("AUTH_LISTEN", api_listen.as_str())];
+    let children = [
+        installation.start(&["run", "auth-service"], &settings, api).await,
+        installation
+            .start(&["run", "relay", "--service", "auth"], &[("RELAY_ADMIN_LISTEN", &relay_listen)], relay)
+            .await,
+        installation.start(&["run", "user-worker"], &[("WORKER_ADMIN_LISTEN", &worker_listen)], worker).await,
+    ];
+
+    let body = json!({ "email": "ada@example.com", "password": "correct horse battery staple" });
+    let client = Client::new();
+    let answer = client.post(format!("http://{api_listen}/v1/auth/register")).json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    eventually("the profile", async || {
+        let email: Option<String> = sqlx::query_scalar("SELECT email FROM user_profiles")
+            .fetch_optional(&installation.user.pool)
+            .await
+            .unwrap();
+        email
+    })
+    .await;
+
+    let metrics = client.get(format!("http://{worker_listen}/metrics")).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("worker_applied_total{handler=\"record_profile\"} 1"), "{metrics}");
+    for child in children {
+        terminate(child).await;
+    }
+}
+
+#[tokio::test]
+async fn topology_verify_names_what_is_missing_and_apply_mends_it() {
+    let bus = fixtures::bus().await;
+    let endpoint = fixtures::required_variable("LOCALSTACK_ENDPOINT");
+    let environment = [("LOCALSTACK_ENDPOINT", endpoint.as_str()), ("WAYPOST_NAME_PREFIX", bus.prefix.as_str())];
+    let (code, stdout, _) = run(&["topology", "verify"], &environment).await;
+    assert_eq!(code, 1);
+    assert!(stdout.contains(&format!("missing: queue {}user-service\n", bus.prefix)), "{stdout}");
+
+    let (code, stdout, _) = run(&["topology", "apply"], &environment).await;
+    assert_eq!(code, 0);
+    assert!(stdout.contains(&format!("made topic {}user-created\n", bus.prefix)), "{stdout}");
+    let (code, stdout, _) = run(&["topology", "verify", "--json"], &environment).await;
+    assert_eq!((code, stdout.trim()), (0, "[]"));
+}

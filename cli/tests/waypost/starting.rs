@@ -1,0 +1,69 @@
+//! Wrong settings and missing servers: said clearly, then given up on.
+
+use fixtures::required_variable;
+
+use crate::run;
+
+#[tokio::test]
+async fn wrong_settings_stop_a_process_with_all_their_names_and_what_they_should_be() {
+    let environment = [
+        ("AUTH_DATABASE_URL", "mysql://ada:hunter2@localhost/auth_db"),
+        ("EVENT_PUBLISHER_TYPE", "kafka"),
+        ("LOCALSTACK_ENDPOINT", "localhost:4566"),
+        ("OUTBOX_RELAY", "yes"),
+        ("AUTH_LISTEN", "3001"),
+    ];
+    let (code, stdout, stderr) = run(&["run", "auth-service"], &environment).await;
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    for line in [
+        "EVENT_PUBLISHER_TYPE is `kafka`, should be sns or mock",
+        "LOCALSTACK_ENDPOINT is `localhost:4566`, should be a URL such as http://127.0.0.1:4566, or unset for AWS",
+        "OUTBOX_RELAY is `yes`, should be inline or standalone",
+        "AUTH_LISTEN is `3001`, should be an address and a port such as 127.0.0.1:3001",
+        "AUTH_DATABASE_URL",
+    ] {
+        assert!(stderr.contains(line), "{line:?} is not in:\n{stderr}");
+    }
+    assert!(!stderr.contains("hunter2"), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_bus_that_is_not_there_is_waited_for_with_a_progress_line_and_given_up_on() {
+    let environment = [("LOCALSTACK_ENDPOINT", "http://127.0.0.1:9"), ("STARTUP_PATIENCE_SECONDS", "2")];
+    let (code, _, stderr) = run(&["topology", "verify"], &environment).await;
+    assert_eq!(code, 1);
+    assert!(stderr.contains("waiting for SNS and SQS at http://127.0.0.1:9"), "{stderr}");
+    assert!(stderr.contains("error: http://127.0.0.1:9 did not answer within 2s"), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_waited_for_with_a_progress_line_and_given_up_on() {
+    let url = "postgresql://ada:hunter2@127.0.0.1:9/auth_db";
+    let environment = [("AUTH_DATABASE_URL", url), ("STARTUP_PATIENCE_SECONDS", "2"), ("AUTH_LISTEN", "127.0.0.1:0")];
+    for arguments in [&["run", "auth-service"][..], &["migrate", "--database", "auth"]] {
+        let (code, _, stderr) = run(arguments, &environment).await;
+        assert_eq!(code, 1, "{stderr}");
+        assert!(stderr.contains("waiting for PostgreSQL auth_db at 127.0.0.1:9"), "{stderr}");
+        assert!(stderr.contains("was not ready within 2 s"), "{stderr}");
+        assert!(!stderr.contains("hunter2"), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_with_its_variable() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let url = required_variable("USER_DATABASE_URL");
+    let environment = [("USER_DATABASE_URL", url.as_str()), ("WORKER_ADMIN_LISTEN", address.as_str())];
+    let (code, _, stderr) = run(&["run", "user-worker"], &environment).await;
+    assert_eq!(code, 1);
+    assert!(stderr.contains(&address) && stderr.contains("WORKER_ADMIN_LISTEN"), "{stderr}");
+}
+
+#[tokio::test]
+async fn usage_errors_exit_with_two() {
+    for arguments in [&["dlq", "replay"][..], &["run"], &["migrate", "--database", "cellar"], &["frobnicate"]] {
+        let (code, stdout, stderr) = run(arguments, &[]).await;
+        assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}: {stderr}");
+    }
+}
