@@ -72,9 +72,17 @@ impl Demo {
         accounts::register(&services, 0..half).await?;
         let broken = faults::inject_broken_messages(scratch).await?;
         story.say(&format!("{broken} broken messages were put on the topic and the queue"));
-        services.kill_a_worker(story).await?;
-        accounts::register(&services, half..self.users).await?;
+        // With a lock in their way, the workers have messages in hand when one of them is killed.
+        let in_the_way = faults::lock_profiles(scratch).await?;
+        let killed_at = half + self.users / 20;
+        accounts::register(&services, half..killed_at).await?;
+        let in_hand = scratch.until_messages_are_in_hand().await?;
+        services.kill_a_worker(in_hand, story).await?;
+        in_the_way.rollback().await?;
+        let restarted_at = killed_at + (self.users - killed_at) / 2;
+        accounts::register(&services, killed_at..restarted_at).await?;
         services.restart_worker(story).await?;
+        accounts::register(&services, restarted_at..self.users).await?;
 
         story.chapter("A tenth of the deliveries is repeated");
         self.settle(scratch, "published", async |now: &Counts| now.unpublished == 0).await?;

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use messaging::{OutgoingMessage, Publisher};
 use schemas::{Clock, Event, UserCreatedV1, event_id};
 use serde_json::json;
-use sqlx::Executor;
+use sqlx::{Executor, PgTransaction};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{accounts::REFUSED_TAG, scratch::Scratch};
@@ -26,6 +26,13 @@ pub async fn refuse_some_addresses(scratch: &Scratch) -> anyhow::Result<()> {
         format!("ALTER TABLE user_profiles ADD CONSTRAINT demo_bad_release CHECK (email NOT LIKE '%{REFUSED_TAG}%')");
     tx.execute(sqlx::AssertSqlSafe(constraint)).await?;
     Ok(tx.commit().await?)
+}
+
+/// A transaction that keeps every worker waiting inside its own, as a careless migration would.
+pub async fn lock_profiles(scratch: &Scratch) -> anyhow::Result<PgTransaction<'static>> {
+    let mut tx = scratch.user.pool.begin().await?;
+    tx.execute("LOCK TABLE user_profiles IN ACCESS EXCLUSIVE MODE").await?;
+    Ok(tx)
 }
 
 pub async fn accept_all_addresses(scratch: &Scratch) -> anyhow::Result<()> {

@@ -57,11 +57,13 @@ impl<'a> Services<'a> {
     }
 
     /// kill -9: no drain, no acknowledgement, nothing.
-    pub async fn kill_a_worker(&mut self, story: &Story) -> anyhow::Result<()> {
+    pub async fn kill_a_worker(&mut self, in_hand: u64, story: &Story) -> anyhow::Result<()> {
         let Some(mut worker) = self.workers.pop() else { bail!("there is no worker to kill") };
         let id = worker.id();
         worker.child.kill().await?;
-        story.say(&format!("kill -9 of {}, process {id}; what it held comes back to the others", worker.name));
+        let name = &worker.name;
+        story.say(&format!("kill -9 of {name}, process {id}, while {in_hand} messages were in workers' hands"));
+        story.say("its share comes back when its lease ends, six seconds after it was received");
         Ok(())
     }
 

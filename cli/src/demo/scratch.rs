@@ -14,6 +14,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::time::{Duration, Instant};
 use url::Url;
 use uuid::Uuid;
 
@@ -79,10 +80,25 @@ impl Scratch {
             ("WAYPOST_NAME_PREFIX", self.prefix.clone()),
             ("LOG_FORMAT", "text".to_owned()),
             // A killed worker's messages come back soon, and stopping doesn't wait for a long poll.
-            ("WORKER_LEASE_SECONDS", "10".to_owned()),
+            ("WORKER_LEASE_SECONDS", "6".to_owned()),
             ("WORKER_WAIT_SECONDS", "1".to_owned()),
             ("WORKER_RETRY_BASE_MILLIS", "200".to_owned()),
         ]
+    }
+
+    /// Waits until workers have received something that they can't finish.
+    pub async fn until_messages_are_in_hand(&self) -> anyhow::Result<u64> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let in_flight = self.queue.counts().await?.in_flight;
+            if in_flight > 0 {
+                return Ok(in_flight);
+            }
+            if Instant::now() > deadline {
+                bail!("no worker received anything in 30 s");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     pub async fn remove(self) -> anyhow::Result<()> {
