@@ -4,7 +4,7 @@
 
 use sqlx::{
     AssertSqlSafe, Executor, PgConnection,
-    migrate::{MigrateError, Migrator},
+    migrate::{Migrate, MigrateError, Migrator},
 };
 
 static AUTH_DB: Migrator = sqlx::migrate!("./auth_db");
@@ -71,6 +71,18 @@ impl Database {
     /// Applies what is pending, in order, each in a transaction of its own. Safe to run from several places at once: they
     /// take turns. Answers what was applied.
     pub async fn migrate(self, connection: &mut PgConnection) -> Result<Vec<MigrationStatus>, MigrateError> {
+        // Before the time-out is set, because another's turn lasts as long as its migrations; and before looking at what
+        // is pending, because the other applies it.
+        connection.lock().await?;
+        let applied = self.migrate_in_turn(connection).await;
+        // All, because the migrator takes the lock once more and keeps it where it fails.
+        let unlocked = connection.execute("SELECT pg_advisory_unlock_all(); RESET lock_timeout").await;
+        let applied = applied?;
+        unlocked?;
+        Ok(applied)
+    }
+
+    async fn migrate_in_turn(self, connection: &mut PgConnection) -> Result<Vec<MigrationStatus>, MigrateError> {
         let before = self.status(connection).await?;
         connection.execute(AssertSqlSafe(format!("SET lock_timeout = '{LOCK_TIMEOUT}'"))).await?;
         self.migrator().run_direct(None, connection, false).await?;

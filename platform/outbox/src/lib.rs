@@ -1,6 +1,6 @@
 //! The transactional outbox: an event is written with the change it reports, and published afterwards.
 //!
-//! [`append`] inserts into `outbox` inside the caller's transaction; after COMMIT the caller wakes the [`Relay`], which
+//! [`append()`] inserts into `outbox` inside the caller's transaction; after COMMIT the caller wakes the [`Relay`], which
 //! claims rows under a lease, publishes them, and settles each by its own result. Wake-ups are for latency only: a scan
 //! every second is the guarantee, so losing one costs a second and nothing else.
 //!

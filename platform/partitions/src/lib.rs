@@ -10,7 +10,7 @@
 
 mod week;
 
-use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, PgTransaction};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -84,17 +84,26 @@ pub async fn oldest(pool: &PgPool, table: Table) -> Result<Option<OffsetDateTime
 }
 
 async fn weeks(connection: &mut PgConnection, table: Table) -> Result<Vec<Week>, PartitionError> {
+    let failed = |source| PartitionError::Database { table: table.name, source };
+    // Looking locks too: `pg_get_expr` opens the partition that it describes. It answers NULL for one that another
+    // process dropped meanwhile.
+    let mut tx = impatient(connection).await.map_err(failed)?;
     let rows = sqlx::query!(
-        r#"SELECT c.relname::text AS "name!",
-                  substring(pg_get_expr(c.relpartbound, c.oid) FROM 'FROM \(''([0-9a-f-]{36})''\)')::uuid AS lower
-             FROM pg_inherits i
-             JOIN pg_class c ON c.oid = i.inhrelid
-            WHERE i.inhparent = to_regclass($1)"#,
+        r#"WITH partitions AS MATERIALIZED (
+               SELECT c.relname::text AS name, pg_get_expr(c.relpartbound, c.oid) AS bound
+                 FROM pg_inherits i
+                 JOIN pg_class c ON c.oid = i.inhrelid
+                WHERE i.inhparent = to_regclass($1)
+           )
+           SELECT name AS "name!", substring(bound FROM 'FROM \(''([0-9a-f-]{36})''\)')::uuid AS lower
+             FROM partitions
+            WHERE bound IS NOT NULL"#,
         table.name
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *tx)
     .await
-    .map_err(|source| PartitionError::Database { table: table.name, source })?;
+    .map_err(failed)?;
+    tx.commit().await.map_err(failed)?;
     rows.into_iter()
         .map(|row| {
             let week = row.lower.and_then(Week::from_lower_bound);
@@ -138,12 +147,15 @@ async fn drop_week(connection: &mut PgConnection, table: Table, week: Week) -> R
     Ok(true)
 }
 
-async fn begin<'c>(
-    connection: &'c mut PgConnection,
-    table: Table,
-) -> Result<sqlx::Transaction<'c, sqlx::Postgres>, sqlx::Error> {
+/// A transaction that gives up on a lock.
+async fn impatient(connection: &mut PgConnection) -> Result<PgTransaction<'_>, sqlx::Error> {
     let mut tx = sqlx::Connection::begin(connection).await?;
     tx.execute("SET LOCAL lock_timeout = '2s'").await?;
+    Ok(tx)
+}
+
+async fn begin(connection: &mut PgConnection, table: Table) -> Result<PgTransaction<'_>, sqlx::Error> {
+    let mut tx = impatient(connection).await?;
     // Processes that maintain the same table take turns; without this, two would race to create one partition.
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('waypost-partitions:' || $1, 0))")
         .bind(table.name)

@@ -98,10 +98,13 @@ impl AwsBus {
         }
     }
 
-    /// Asks SQS for something that needs no queue to exist.
-    pub async fn ping(&self) -> Result<(), BusError> {
-        let listed = self.settling.list_queues().max_results(1).send().await;
-        listed.map(drop).map_err(|error| BusError::new("ListQueues", &self.endpoint, error))
+    /// Asks SQS for something that needs no queue to exist. A refusal is an answer too: a producer may well lack the
+    /// permission to list queues.
+    async fn ping(&self) -> Result<(), BusError> {
+        match self.settling.list_queues().max_results(1).send().await {
+            Err(error) if error.as_service_error().is_none() => Err(BusError::new("ListQueues", &self.endpoint, error)),
+            _ => Ok(()),
+        }
     }
 
     pub fn names(&self) -> &Names {

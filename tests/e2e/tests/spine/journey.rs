@@ -1,4 +1,4 @@
-//! Registration over HTTP → row in auth_db → SNS → SQS → profile in user_db.
+//! Registration over HTTP → row in `auth_db` → SNS → SQS → profile in `user_db`.
 
 use std::{sync::Arc, time::Duration};
 

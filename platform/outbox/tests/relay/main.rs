@@ -1,0 +1,14 @@
+//! What the outbox and its relay promise, on PostgreSQL and a bus that does what the test says.
+
+#![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
+
+mod appending;
+mod buses;
+mod crashing;
+mod failing;
+mod keeping;
+mod leasing;
+mod publishing;
+mod stopping;
+mod waking;
+mod world;
