@@ -19,6 +19,7 @@ use service::settings::Env;
 use tokio::time::Instant;
 
 use self::{counts::Counts, processes::Services, scratch::Scratch, story::Story};
+use crate::outln;
 
 #[derive(Debug, Args)]
 pub struct Demo {
@@ -52,9 +53,9 @@ impl Demo {
         }
         let counts = told?;
         if self.json {
-            println!("{}", serde_json::to_string(&counts)?);
+            outln!("{}", serde_json::to_string(&counts)?);
         } else {
-            println!("{}", story::summary(&counts));
+            outln!("{}", story::summary(&counts));
         }
         Ok(if counts.promise_kept() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -10,7 +10,6 @@ mod show;
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::{Args, Subcommand};
 use messaging::AwsBus;
 use service::{
@@ -21,7 +20,7 @@ use sqlx::PgPool;
 use worker::Consumer;
 
 pub use self::letters::Letters;
-use crate::bus::BusSettings;
+use crate::{Usage, bus::BusSettings};
 
 #[derive(Debug, Subcommand)]
 pub enum Dlq {
@@ -45,7 +44,7 @@ impl Source {
     fn consumer(&self) -> anyhow::Result<Consumer> {
         match self.consumer.as_str() {
             user_service::NAME => Ok(user_service::consumer()),
-            other => bail!("no such consumer `{other}`; there is: {}", user_service::NAME),
+            other => Err(Usage(format!("no such consumer `{other}`; there is: {}", user_service::NAME)).into()),
         }
     }
 }

@@ -10,7 +10,7 @@ mod migrate;
 mod run;
 mod topology;
 
-use std::{io, process::ExitCode};
+use std::{fmt, io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use service::{
@@ -44,6 +44,26 @@ enum Command {
     Demo(demo::Demo),
 }
 
+/// A command line that the parser could not know to be wrong.
+#[derive(Debug)]
+struct Usage(String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// A line on stdout. Unlike `println!`, it doesn't panic where the reader has gone.
+macro_rules! outln {
+    ($($argument:tt)*) => {
+        std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($argument)*)))?
+    };
+}
+pub(crate) use outln;
+
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
@@ -53,11 +73,14 @@ fn main() -> ExitCode {
     let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(execute(cli.command)));
     match done {
         Ok(code) => code,
+        // Asked to stop before it had anything in hand.
+        Err(error) if error.is::<run::Stopped>() => ExitCode::SUCCESS,
         // The reader of a pipe has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", ErrorChain(error.as_ref()));
-            ExitCode::from(if error.is::<SettingErrors>() { USAGE } else { FAILED })
+            let usage = error.is::<SettingErrors>() || error.is::<Usage>();
+            ExitCode::from(if usage { USAGE } else { FAILED })
         }
     }
 }

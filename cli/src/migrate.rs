@@ -17,7 +17,7 @@ use service::{
 use sqlx::{Connection, PgConnection};
 use time::macros::format_description;
 
-use crate::bus::patience;
+use crate::{Usage, bus::patience, outln};
 
 #[derive(Debug, Args)]
 pub struct Migrate {
@@ -61,8 +61,10 @@ impl Migrate {
             Some(Action::Status { json }) => status(env, &databases, json).await,
             Some(Action::Check) => check(env, &databases).await,
             Some(Action::New { name, folder }) => {
-                let Some(database) = self.database else { bail!("say which database: --database auth") };
-                println!("{}", new(database, &folder, &name)?.display());
+                let Some(database) = self.database else {
+                    return Err(Usage("say which database: --database auth".to_owned()).into());
+                };
+                outln!("{}", new(database, &folder, &name)?.display());
                 Ok(ExitCode::SUCCESS)
             }
         }
@@ -75,7 +77,7 @@ async fn apply(env: &Env, databases: &[Database]) -> anyhow::Result<ExitCode> {
         let applied = database.migrate(&mut connection).await;
         let applied = applied.with_context(|| format!("could not migrate {}", database.folder()))?;
         for migration in &applied {
-            println!("{}: applied {} {}", database.folder(), migration.version, migration.description);
+            outln!("{}: applied {} {}", database.folder(), migration.version, migration.description);
         }
         make_weeks(database, &settings).await?;
         eprintln!("{}: {} applied, now up to date", database.folder(), applied.len());
@@ -109,12 +111,12 @@ async fn status(env: &Env, databases: &[Database], json: bool) -> anyhow::Result
         } else {
             for migration in &migrations {
                 let MigrationStatus { version, description, state: now } = migration;
-                println!("{:<8}  {version}  {:<10}  {description}", database.folder(), state(*now));
+                outln!("{:<8}  {version}  {:<10}  {description}", database.folder(), state(*now));
             }
         }
     }
     if json {
-        println!("{}", serde_json::to_string_pretty(&all)?);
+        outln!("{}", serde_json::to_string_pretty(&all)?);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -126,7 +128,7 @@ async fn check(env: &Env, databases: &[Database]) -> anyhow::Result<ExitCode> {
         for migration in database.status(&mut connection).await? {
             if migration.state != MigrationState::Applied {
                 good = false;
-                println!("{}: {} is {}", database.folder(), migration.version, state(migration.state));
+                outln!("{}: {} is {}", database.folder(), migration.version, state(migration.state));
             }
         }
     }
@@ -135,7 +137,8 @@ async fn check(env: &Env, databases: &[Database]) -> anyhow::Result<ExitCode> {
 
 fn new(database: Database, folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
-        bail!("the name is `{name}`, it should be lower-case words joined by underscores");
+        let wrong = format!("the name is `{name}`, it should be lower-case words joined by underscores");
+        return Err(Usage(wrong).into());
     }
     let folder = folder.join(database.folder());
     if !folder.is_dir() {

@@ -5,9 +5,8 @@ mod relay;
 mod settings;
 mod user_worker;
 
-use std::process::ExitCode;
+use std::{fmt, process::ExitCode};
 
-use anyhow::bail;
 use clap::{Subcommand, ValueEnum};
 use service::{lifecycle::Lifecycle, settings::Env, telemetry::Metrics};
 
@@ -48,6 +47,18 @@ fn start_metrics(process: &str, lifecycle: &Lifecycle) -> anyhow::Result<Metrics
     Ok(metrics)
 }
 
+/// SIGTERM came while a process was still waiting for what it needs.
+#[derive(Debug)]
+pub struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stopped while waiting for what it needs")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
 /// Waiting at the start ends with SIGTERM too.
 async fn unless_stopped<T, E: Into<anyhow::Error>>(
     lifecycle: &Lifecycle,
@@ -55,6 +66,6 @@ async fn unless_stopped<T, E: Into<anyhow::Error>>(
 ) -> anyhow::Result<T> {
     match lifecycle.soft().run_until_cancelled(waiting).await {
         Some(ready) => ready.map_err(Into::into),
-        None => bail!("stopped while waiting for what it needs"),
+        None => Err(Stopped.into()),
     }
 }

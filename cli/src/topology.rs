@@ -1,13 +1,13 @@
 //! `waypost topology`: what has to exist on the bus follows from the registered handlers.
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use clap::Subcommand;
 use messaging::{Difference, Topology};
 use schemas::{Event, UserCreatedV1};
 use service::settings::Env;
 
-use crate::bus::BusSettings;
+use crate::{bus::BusSettings, outln};
 
 #[derive(Debug, Subcommand)]
 pub enum TopologyCommand {
@@ -38,10 +38,10 @@ impl TopologyCommand {
             Self::Verify { json } => (bus.verify(&topology()).await?, json, false),
         };
         if json {
-            println!("{}", serde_json::to_string_pretty(&differences)?);
+            outln!("{}", serde_json::to_string_pretty(&differences)?);
         } else {
             for difference in &differences {
-                print(difference, applied);
+                print(difference, applied)?;
             }
         }
         match (differences.len(), applied) {
@@ -56,14 +56,15 @@ impl TopologyCommand {
     }
 }
 
-fn print(difference: &Difference, applied: bool) {
+fn print(difference: &Difference, applied: bool) -> io::Result<()> {
     let Difference { resource, setting, expected, found } = difference;
     match (found, applied) {
-        (None, true) if setting == "existence" => println!("made {resource}"),
-        (None, false) if setting == "existence" => println!("missing: {resource}"),
-        (_, true) => println!("set {setting} of {resource} to {expected}"),
+        (None, true) if setting == "existence" => outln!("made {resource}"),
+        (None, false) if setting == "existence" => outln!("missing: {resource}"),
+        (_, true) => outln!("set {setting} of {resource} to {expected}"),
         (found, false) => {
-            println!("{setting} of {resource} is {}, should be {expected}", found.as_deref().unwrap_or("not set"));
+            outln!("{setting} of {resource} is {}, should be {expected}", found.as_deref().unwrap_or("not set"));
         }
     }
+    Ok(())
 }

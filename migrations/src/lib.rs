@@ -2,9 +2,11 @@
 //!
 //! Forward only: see the README beside the folders for the rule (expand, deploy, contract) that makes that safe.
 
+use std::time::Duration;
+
 use sqlx::{
     AssertSqlSafe, Executor, PgConnection,
-    migrate::{Migrate, MigrateError, Migrator},
+    migrate::{MigrateError, Migrator},
 };
 
 static AUTH_DB: Migrator = sqlx::migrate!("./auth_db");
@@ -71,11 +73,9 @@ impl Database {
     /// Applies what is pending, in order, each in a transaction of its own. Safe to run from several places at once: they
     /// take turns. Answers what was applied.
     pub async fn migrate(self, connection: &mut PgConnection) -> Result<Vec<MigrationStatus>, MigrateError> {
-        // Before the time-out is set, because another's turn lasts as long as its migrations; and before looking at what
-        // is pending, because the other applies it.
-        connection.lock().await?;
+        wait_for_turn(connection).await?;
         let applied = self.migrate_in_turn(connection).await;
-        // All, because the migrator takes the lock once more and keeps it where it fails.
+        // All, because the migrator takes a lock of its own and keeps it where it fails.
         let unlocked = connection.execute("SELECT pg_advisory_unlock_all(); RESET lock_timeout").await;
         let applied = applied?;
         unlocked?;
@@ -112,6 +112,17 @@ impl Database {
         all.sort_by_key(|migration| migration.version);
         Ok(all)
     }
+}
+
+/// Asks again and again instead of waiting inside one statement: such a statement would hold a snapshot, CREATE INDEX
+/// CONCURRENTLY waits for every older snapshot, and the two would be a deadlock.
+async fn wait_for_turn(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+    let ask = "SELECT pg_try_advisory_lock(hashtextextended('waypost-migrate', 0))";
+    while !sqlx::query_scalar::<_, bool>(ask).fetch_one(&mut *connection).await? {
+        tokio::time::sleep(ASK_AGAIN_AFTER).await;
+    }
+    Ok(())
 }
 
 #[derive(sqlx::FromRow)]

@@ -92,7 +92,7 @@ impl Scratch {
         })
     }
 
-    /// Accounts without a profile, and events that never left the outbox.
+    /// Accounts without a profile, wherever their event got stuck.
     async fn lost(&self) -> anyhow::Result<i64> {
         let accounts: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM users").fetch_all(&self.auth.pool).await?;
         let profiles: HashSet<Uuid> = sqlx::query_scalar("SELECT user_id FROM user_profiles")

@@ -8,7 +8,7 @@ use migrations::Database;
 use secrecy::ExposeSecret;
 use service::{
     postgres::database_url,
-    settings::{Env, SettingErrors},
+    settings::{Env, SettingError, SettingErrors},
 };
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool,
@@ -44,7 +44,8 @@ impl Scratch {
     pub async fn make(env: &Env, story: &mut Story) -> anyhow::Result<Self> {
         story.chapter("Databases, topics and queues are made for this run");
         let Some(endpoint) = env.optional("LOCALSTACK_ENDPOINT").map_err(SettingErrors::from)? else {
-            bail!("the demo runs on LocalStack: LOCALSTACK_ENDPOINT is not set; `./dev demo` starts one and sets it");
+            let should_be = "LocalStack's URL: the demo runs on it, and `./dev demo` starts one";
+            return Err(SettingErrors::from(SettingError::unset("LOCALSTACK_ENDPOINT", should_be)).into());
         };
         let id = &Uuid::new_v4().simple().to_string()[..8];
         let prefix = format!("demo-{id}-");

@@ -7,6 +7,7 @@ use super::{
     Source, connect,
     letters::{DeadLetter, Letters},
 };
+use crate::outln;
 
 #[derive(Debug, Args)]
 pub struct List {
@@ -18,8 +19,9 @@ pub struct List {
 
 impl List {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
+        let consumer = self.source.consumer()?;
         let (bus, pool) = connect(env).await?;
-        let read = Letters::read(&bus, &pool, &self.source.consumer).await?;
+        let read = Letters::read(&bus, &pool, consumer.name()).await?;
         let printed = print(&read.letters, self.json);
         read.hand_back().await;
         printed?;
@@ -35,19 +37,19 @@ impl List {
 fn print(letters: &[DeadLetter], json: bool) -> anyhow::Result<()> {
     if json {
         let rows: Vec<_> = letters.iter().map(row).collect();
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        outln!("{}", serde_json::to_string_pretty(&rows)?);
         return Ok(());
     }
     if letters.is_empty() {
         return Ok(());
     }
-    println!("{:<36}  {:<16}  {:<20}  {:>8}  MESSAGE", "ID", "TYPE", "REASON", "ATTEMPTS");
+    outln!("{:<36}  {:<16}  {:<20}  {:>8}  MESSAGE", "ID", "TYPE", "REASON", "ATTEMPTS");
     for letter in letters {
         let reason = letter.reason();
         let attempts = reason.attempts.map_or_else(|| "–".to_owned(), |attempts| attempts.to_string());
         let innermost = reason.causes.last().unwrap_or(&reason.message);
         let event_type = letter.event_type().unwrap_or("–");
-        println!("{:<36}  {event_type:<16}  {:<20}  {attempts:>8}  {innermost}", letter.id(), reason.name);
+        outln!("{:<36}  {event_type:<16}  {:<20}  {attempts:>8}  {innermost}", letter.id(), reason.name);
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ use super::{
     Source, connect,
     letters::{DeadLetter, Letters},
 };
+use crate::outln;
 
 #[derive(Debug, Args)]
 pub struct Replay {
@@ -83,16 +84,16 @@ struct Inbox {
 
 impl Replay {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
+        let consumer = self.source.consumer()?;
         let (bus, pool) = connect(env).await?;
-        let mut read = Letters::read(&bus, &pool, &self.source.consumer).await?;
+        let mut read = Letters::read(&bus, &pool, consumer.name()).await?;
         let decided = async {
             let keys: Vec<_> = read.letters.iter().filter_map(DeadLetter::key).collect();
             let applied = worker::applied(&pool, &keys).await.context("could not read event_logs")?;
             let oldest = worker::oldest_applicable(&pool).await?;
             let now = Clock::system().now();
-            let inbox =
-                Inbox { consumer: self.source.consumer()?, applied: applied.into_iter().collect(), oldest, now };
-            let queue: Arc<dyn Queue> = bus.queue(&bus.names().queue(&self.source.consumer)).await?;
+            let queue: Arc<dyn Queue> = bus.queue(&bus.names().queue(consumer.name())).await?;
+            let inbox = Inbox { consumer, applied: applied.into_iter().collect(), oldest, now };
             anyhow::Ok((inbox, queue))
         };
         let (inbox, queue) = match decided.await {
@@ -180,7 +181,7 @@ impl Replay {
 
     fn print(&self, outcome: &Outcome) -> anyhow::Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(outcome)?);
+            outln!("{}", serde_json::to_string_pretty(outcome)?);
             return Ok(());
         }
         let verb = if outcome.executed { "replayed" } else { "would replay" };
@@ -191,11 +192,11 @@ impl Replay {
             ("not found", &outcome.not_found),
         ] {
             for id in ids {
-                println!("{what}: {id}");
+                outln!("{what}: {id}");
             }
         }
         for Unreplayable { id, reason } in &outcome.would_die_again {
-            println!("would die again as {reason}, left alone: {id}");
+            outln!("would die again as {reason}, left alone: {id}");
         }
         let count = outcome.replayed.len();
         match outcome.executed {

@@ -1,4 +1,4 @@
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use anyhow::bail;
 use clap::Args;
@@ -9,6 +9,7 @@ use super::{
     Source, connect,
     letters::{DeadLetter, Letters},
 };
+use crate::outln;
 
 #[derive(Debug, Args)]
 pub struct Show {
@@ -25,13 +26,14 @@ pub struct Show {
 
 impl Show {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
+        let consumer = self.source.consumer()?;
         let (bus, pool) = connect(env).await?;
-        let read = Letters::read(&bus, &pool, &self.source.consumer).await?;
+        let read = Letters::read(&bus, &pool, consumer.name()).await?;
         let shown = read.letters.iter().find(|letter| letter.id() == self.id).map(|letter| self.describe(letter));
         read.hand_back().await;
         match shown {
-            Some(shown) if self.json => println!("{}", serde_json::to_string_pretty(&shown)?),
-            Some(shown) => print(&shown),
+            Some(shown) if self.json => outln!("{}", serde_json::to_string_pretty(&shown)?),
+            Some(shown) => print(&shown)?,
             None => bail!("no dead letter `{}` among {}", self.id, read.letters.len()),
         }
         Ok(ExitCode::SUCCESS)
@@ -67,16 +69,17 @@ fn redacted(letter: &DeadLetter) -> Value {
     shown
 }
 
-fn print(shown: &Value) {
-    let Some(fields) = shown.as_object() else { return };
+fn print(shown: &Value) -> io::Result<()> {
+    let Some(fields) = shown.as_object() else { return Ok(()) };
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
         match value {
-            Value::String(text) => println!("{name}: {text}"),
+            Value::String(text) => outln!("{name}: {text}"),
             Value::Object(_) | Value::Array(_) => {
                 let text = serde_json::to_string_pretty(value).unwrap_or_default();
-                println!("{name}: {}", text.replace('\n', "\n  "));
+                outln!("{name}: {}", text.replace('\n', "\n  "));
             }
-            other => println!("{name}: {other}"),
+            other => outln!("{name}: {other}"),
         }
     }
+    Ok(())
 }

@@ -47,7 +47,7 @@ async fn a_new_migration_is_a_file_with_a_version_and_a_bad_name_is_refused() {
     assert!(file.is_file() && stdout.trim().ends_with("_add_locale.sql"), "{stdout}");
 
     let (code, _, stderr) = run(&new("Add-Locale"), &[]).await;
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(stderr.contains("the name is `Add-Locale`, it should be lower-case words"), "{stderr}");
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -1,8 +1,14 @@
 //! Wrong settings and missing servers: said clearly, then given up on.
 
-use fixtures::required_variable;
+use std::process::Stdio;
 
-use crate::run;
+use fixtures::required_variable;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Command,
+};
+
+use crate::{run, waypost};
 
 #[tokio::test]
 async fn wrong_settings_stop_a_process_with_all_their_names_and_what_they_should_be() {
@@ -62,8 +68,42 @@ async fn a_taken_port_is_named_with_its_variable() {
 
 #[tokio::test]
 async fn usage_errors_exit_with_two() {
-    for arguments in [&["dlq", "replay"][..], &["run"], &["migrate", "--database", "cellar"], &["frobnicate"]] {
+    for arguments in [
+        &["dlq", "replay"][..],
+        &["run"],
+        &["migrate", "--database", "cellar"],
+        &["frobnicate"],
+        &["demo"],
+        &["migrate", "new", "add_locale"],
+        &["dlq", "list", "--consumer", "nobody"],
+    ] {
         let (code, stdout, stderr) = run(arguments, &[]).await;
         assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}: {stderr}");
     }
+}
+
+#[tokio::test]
+async fn a_process_that_is_stopped_while_it_waits_exits_with_zero() {
+    let url = "postgresql://ada:hunter2@127.0.0.1:9/auth_db";
+    let mut child = waypost(&["run", "auth-service"], &[("AUTH_DATABASE_URL", url), ("AUTH_LISTEN", "127.0.0.1:0")])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    while !lines.next_line().await.unwrap().unwrap().contains("waiting for PostgreSQL") {}
+    let id = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    let status = tokio::time::timeout(fixtures::DEADLINE, child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_early_is_no_failure() {
+    let bus = fixtures::bus().await;
+    let endpoint = required_variable("LOCALSTACK_ENDPOINT");
+    let environment = [("LOCALSTACK_ENDPOINT", endpoint.as_str()), ("WAYPOST_NAME_PREFIX", bus.prefix.as_str())];
+    let mut child = waypost(&["topology", "verify"], &environment).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let status = tokio::time::timeout(fixtures::DEADLINE, child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
 }

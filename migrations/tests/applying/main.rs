@@ -6,13 +6,10 @@ use std::time::{Duration, Instant};
 
 use fixtures::{TestDatabase, eventually};
 use futures_util::future::join_all;
-use migrations::{Database, LOCK_TIMEOUT, MigrationState, MigrationStatus};
-use sqlx::{
-    AssertSqlSafe, Connection, Executor, PgConnection,
-    migrate::{Migrate, MigrateError},
-};
+use migrations::{Database, MigrationState, MigrationStatus};
+use sqlx::{Connection, Executor, PgConnection, migrate::MigrateError};
 
-/// [`LOCK_TIMEOUT`], and what a busy machine may add to it.
+/// [`migrations::LOCK_TIMEOUT`], and what a busy machine may add to it.
 const GIVES_UP_AFTER: Duration = Duration::from_secs(5);
 const AT_MOST: Duration = Duration::from_secs(30);
 
@@ -107,28 +104,44 @@ async fn several_at_once_take_turns_and_each_migration_is_applied_and_told_once(
     }
 }
 
+/// Somebody whose turn it is, for as long as the connection lives.
+async fn somebody_in_turn(test: &TestDatabase) -> PgConnection {
+    let mut somebody = connect(test).await;
+    somebody.execute("SELECT pg_advisory_lock(hashtextextended('waypost-migrate', 0))").await.unwrap();
+    somebody
+}
+
 #[tokio::test]
 async fn whoever_waits_for_its_turn_waits_longer_than_for_a_lock_on_a_table() {
     let test = empty(Database::Auth).await;
-    let mut first = connect(&test).await;
-    first.lock().await.unwrap();
-    let mut second = connect(&test).await;
-    let migrating = tokio::spawn(async move { Database::Auth.migrate(&mut second).await });
-    let waits = eventually("an end, or a long wait", async || {
-        if migrating.is_finished() {
-            return Some(false);
-        }
-        let waits = format!(
-            "SELECT count(*) > 0 FROM pg_stat_activity
-              WHERE datname = current_database() AND wait_event = 'advisory'
-                AND query_start + interval '{LOCK_TIMEOUT}' + interval '1s' < clock_timestamp()"
-        );
-        let waits: bool = sqlx::query_scalar(AssertSqlSafe(waits)).fetch_one(&test.pool).await.unwrap();
-        waits.then_some(true)
+    let (somebody, mut other) = (somebody_in_turn(&test).await, connect(&test).await);
+    let start = Instant::now();
+    let migrating = tokio::spawn(async move { Database::Auth.migrate(&mut other).await });
+    eventually("an end, or a long wait", async || {
+        (migrating.is_finished() || start.elapsed() > GIVES_UP_AFTER + Duration::from_secs(1)).then_some(())
     })
     .await;
-    assert!(waits, "{:?}", migrating.await.unwrap());
-    first.unlock().await.unwrap();
+    assert!(!migrating.is_finished(), "{:?}", migrating.await.unwrap());
+    assert!(is_empty(&test).await);
+    somebody.close().await.unwrap();
+    assert!(!migrating.await.unwrap().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn whoever_waits_for_its_turn_is_not_waited_for_by_an_index_made_concurrently() {
+    let test = empty(Database::Auth).await;
+    let (mut somebody, mut other) = (somebody_in_turn(&test).await, connect(&test).await);
+    let waiting: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut other).await.unwrap();
+    let migrating = tokio::spawn(async move { Database::Auth.migrate(&mut other).await });
+    eventually("somebody who waits", async || {
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND query LIKE '%advisory_lock%'";
+        let waits: i64 = sqlx::query_scalar(waits).bind(waiting).fetch_one(&test.pool).await.unwrap();
+        (waits > 0).then_some(())
+    })
+    .await;
+    somebody.execute("CREATE TABLE things (id int)").await.unwrap();
+    somebody.execute("CREATE INDEX CONCURRENTLY things_id ON things (id)").await.unwrap();
+    somebody.close().await.unwrap();
     assert!(!migrating.await.unwrap().unwrap().is_empty());
 }
 

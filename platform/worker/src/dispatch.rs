@@ -3,8 +3,8 @@
 //! A lane takes whatever has come together while transactions were running, so batches grow with the load and nothing
 //! waits for a batch to fill.
 //!
-//! A suspect is a message that was received three times or more and has no failure on record: its workers may have died
-//! of it. Suspects run alone in the process, with earlier work acknowledged, and in random order, so that of many that
+//! A suspect is a message that was received three times or more since its last failure on record, if there is one: its
+//! workers may have died of it. Suspects run alone in the process, with earlier work acknowledged, and in random order, so that of many that
 //! share a queue with one killer about half get through before each crash. The killer itself runs into the queue's
 //! receive limit.
 
@@ -181,7 +181,8 @@ async fn suspect_lane(
 }
 
 impl Work {
-    /// Puts those whose failures were recorded into their ordinary lanes: they have failed, but killed nobody.
+    /// Puts those into their ordinary lanes whose receives are explained by recorded failures: they have failed, but killed
+    /// nobody.
     async fn acquit(
         &self,
         arrived: Vec<Suspect>,
@@ -191,15 +192,19 @@ impl Work {
             return arrived;
         }
         let keys: Vec<_> = arrived.iter().map(|(_, delivery)| delivery.key.as_uuid()).collect();
-        let recorded = match inbox::with_recorded_failure(&self.applier.transactions.pool, &keys).await {
-            Ok(recorded) => recorded,
+        let ids: Vec<_> = arrived.iter().map(|(_, delivery)| delivery.held.message.id.0.clone()).collect();
+        let explained = match inbox::explained_receives(&self.applier.transactions.pool, &keys, &ids).await {
+            Ok(explained) => explained,
             Err(error) => {
                 tracing::warn!(%error, "could not look for recorded failures; running messages alone");
                 return arrived;
             }
         };
-        let (acquitted, mut suspects): (Vec<_>, Vec<_>) =
-            arrived.into_iter().partition(|(_, delivery)| recorded.contains(&delivery.key.as_uuid()));
+        let (acquitted, mut suspects): (Vec<_>, Vec<_>) = arrived.into_iter().partition(|(_, delivery)| {
+            let message = &delivery.held.message;
+            let explained = explained.get(&message.id.0).copied().unwrap_or(0);
+            message.receive_count.saturating_sub(explained) < SUSPECT_FROM
+        });
         for (handler, delivery) in acquitted {
             if let Err(closed) = handlers[handler.event_type().as_str()].send(delivery) {
                 suspects.push((handler, closed.0));
@@ -286,7 +291,7 @@ impl Work {
     }
 }
 
-/// Puts the copies of one event together, in the order of their keys.
+/// Puts the copies of one event together, in the order of their first arrival.
 fn units(batch: Vec<Delivery>) -> Vec<Unit> {
     let mut units: Vec<Unit> = Vec::with_capacity(batch.len());
     let mut position: HashMap<Uuid, usize> = HashMap::with_capacity(batch.len());

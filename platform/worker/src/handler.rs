@@ -55,7 +55,8 @@ pub enum Verdict {
 /// Why a batch could not be applied. Which one it is decides what happens to the messages.
 #[derive(Debug, thiserror::Error)]
 pub enum HandlerError {
-    /// May work later: backed off, and dead-lettered when attempts run out.
+    /// May work later: bisected to find the event that isn't ready, which backs off and is dead-lettered when its attempts
+    /// run out. A verdict per event says the same without bisecting.
     #[error("could not be applied yet")]
     Retry(#[source] Box<dyn Error + Send + Sync>),
     /// Can never work: the batch is bisected, and the event at fault goes to the dead-letter queue at once.

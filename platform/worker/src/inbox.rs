@@ -1,6 +1,6 @@
 //! The claims in `event_logs`: all SQL inside the transaction that a handler works in.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -104,14 +104,23 @@ pub(crate) async fn unclaim(connection: &mut PgConnection, keys: &[Uuid]) -> Res
     if given_back == keys.len() as u64 { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
 }
 
-/// Which of these events have a failure on record.
-pub(crate) async fn with_recorded_failure(pool: &sqlx::PgPool, keys: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT DISTINCT event_key AS "event_key!" FROM event_failures WHERE event_key = ANY($1)"#,
-        keys
+/// How many receives of each message its recorded failures explain: those up to the last one.
+pub(crate) async fn explained_receives(
+    pool: &sqlx::PgPool,
+    keys: &[Uuid],
+    message_ids: &[String],
+) -> Result<HashMap<String, u32>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT message_id, max(receive_count) AS "receives!"
+             FROM event_failures
+            WHERE event_key = ANY($1) AND message_id = ANY($2)
+            GROUP BY message_id"#,
+        keys,
+        message_ids,
     )
     .fetch_all(pool)
-    .await
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.message_id, row.receives as u32)).collect())
 }
 
 /// Cancels what another connection of this role is doing, at the server.

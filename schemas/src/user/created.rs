@@ -15,14 +15,16 @@ use crate::{Event, EventType, Newest, PayloadError, read};
 #[schemars(title = "user.created v1")]
 pub struct UserCreatedV1 {
     /// The account's id.
+    #[schemars(extend("x-classification" = "open"))]
     pub user_id: Uuid,
     /// The address that was registered, normalised.
     pub email: Email,
     /// When the account was created.
     #[serde(with = "time::serde::rfc3339")]
-    #[schemars(with = "String", extend("format" = "date-time"))]
+    #[schemars(with = "String", extend("format" = "date-time", "x-classification" = "open"))]
     pub timestamp: OffsetDateTime,
     /// The service that created the account.
+    #[schemars(extend("x-classification" = "open"))]
     pub source: String,
 }
 

@@ -57,17 +57,16 @@ impl AwsBus {
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             // Its minimum throughput takes a quiet long poll for a stalled one.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        if let Some(region) = settings.region {
+        // With LocalStack nothing is looked up: the SDK would ask the instance's metadata service, which isn't there.
+        let local = settings.endpoint.as_ref().map(|_| DEFAULT_REGION.to_owned());
+        if let Some(region) = settings.region.or(local) {
             loader = loader.region(Region::new(region));
         }
         if let Some(endpoint) = &settings.endpoint {
             let credentials = Credentials::new("test", "test", None, None, "localstack");
             loader = loader.endpoint_url(endpoint).credentials_provider(credentials);
         }
-        let mut config = loader.load().await;
-        if config.region().is_none() && settings.endpoint.is_some() {
-            config = config.into_builder().region(Region::new(DEFAULT_REGION)).build();
-        }
+        let config = loader.load().await;
         Self {
             sns: aws_sdk_sns::Client::from_conf(
                 aws_sdk_sns::config::Builder::from(&config)
@@ -90,11 +89,11 @@ impl AwsBus {
             tick.tick().await;
             let Err(source) = self.ping().await else { return Ok(()) };
             let waited = started.elapsed();
+            let (seconds, of) = (waited.as_secs(), patience.as_secs());
+            tracing::info!("waiting for SNS and SQS at {} ({seconds} s of {of} s)", self.endpoint);
             if waited >= patience {
                 return Err(ConnectError { bus: self.endpoint.clone(), waited: patience, source });
             }
-            let (seconds, of) = (waited.as_secs(), patience.as_secs());
-            tracing::info!("waiting for SNS and SQS at {} ({seconds} s of {of} s)", self.endpoint);
         }
     }
 

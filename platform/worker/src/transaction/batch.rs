@@ -94,7 +94,7 @@ impl Applier {
                         continue;
                     }
                 },
-                Err(Broken::Isolate(error)) if part.len() > 1 => {
+                Err(Broken::Isolate(error) | Broken::Retry(error)) if part.len() > 1 => {
                     tracing::debug!(error = chain(&error), events = part.len(), "bisecting a batch");
                     let half = part.split_off(part.len() / 2);
                     parts.push(half);

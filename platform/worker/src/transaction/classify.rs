@@ -13,7 +13,7 @@ pub(crate) enum Broken {
     Transient(HandlerError),
     /// Something is down: hold the batch and probe.
     Unavailable(HandlerError),
-    /// The handler asked for another attempt later.
+    /// The handler asked for another attempt later: bisect, for it is seldom all of them that aren't ready.
     Retry(HandlerError),
     /// One of the events may be at fault: bisect.
     Isolate(HandlerError),

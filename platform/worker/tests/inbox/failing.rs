@@ -1,14 +1,17 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use fixtures::eventually;
-use messaging::QueueSettings;
+use messaging::{QueueSettings, RawMessage, ReceiveRequest};
 use schemas::Clock;
 use worker::{HandlerError, Verdict, WorkerSettings};
 
-use crate::world::{CountNotes, note, notes, once, settings, world, world_with};
+use crate::world::{CountNotes, World, note, notes, once, settings, world, world_with};
 
 fn is_poison(note: &str) -> bool {
     note.starts_with("poison")
@@ -140,7 +143,7 @@ async fn a_broken_constraint_says_which_and_quotes_no_data() {
 }
 
 #[tokio::test]
-async fn a_message_whose_worker_died_often_runs_alone_and_one_with_recorded_failures_does_not() {
+async fn a_message_whose_worker_died_often_runs_alone_and_one_whose_failures_are_recorded_does_not() {
     let world = world_with(QueueSettings { max_receive_count: 50, ..QueueSettings::DEFAULT }).await;
     world.send(&notes(12)).await;
     for _ in 0..3 {
@@ -154,24 +157,13 @@ async fn a_message_whose_worker_died_often_runs_alone_and_one_with_recorded_fail
     assert_eq!(handler.calls(), 12, "each suspect had a transaction of its own");
 
     // The same history, but explained by recorded failures: an ordinary batch.
-    let again: Vec<_> = notes(12);
-    world.send(&again).await;
-    for message in &again {
-        let (envelope, key) = schemas::Envelope::read(&message.body).unwrap();
-        sqlx::query(
-            "INSERT INTO event_failures (failure_id, event_key, event_id, message_id, queue, attempt, class, reason,
-                 message, causes, fingerprint, worker, version, receive_count, dead_lettered, failed_at)
-             VALUES ($1, $2, $3, 'm', 'q', 1, 'retry', 'r', 'm', '{}', 'f', 'w', 'v', 1, false, now())",
-        )
-        .bind(schemas::event_id(Clock::system().now()))
-        .bind(key.as_uuid())
-        .bind(envelope.id)
-        .execute(&world.database.pool)
-        .await
-        .unwrap();
-    }
+    world.send(&notes(12)).await;
+    let mut messages = Vec::new();
     for _ in 0..3 {
-        hand_back_all(&world, 12).await;
+        messages = hand_back_all(&world, 12).await;
+    }
+    for message in &messages {
+        record_failure(&world, message, 3).await;
     }
     let handler = CountNotes::default();
     let running = world.start(&handler);
@@ -184,15 +176,82 @@ async fn a_message_whose_worker_died_often_runs_alone_and_one_with_recorded_fail
     assert!(handler.calls() < 12, "{} transactions for 12 events", handler.calls());
 }
 
-async fn hand_back_all(world: &crate::world::World, count: usize) {
-    use std::time::Duration;
+#[tokio::test]
+async fn an_event_that_failed_once_and_then_killed_workers_is_a_suspect_all_the_same() {
+    let world = world_with(QueueSettings { max_receive_count: 50, ..QueueSettings::DEFAULT }).await;
+    world.send(&notes(12)).await;
+    for message in hand_back_all(&world, 12).await {
+        record_failure(&world, &message, 1).await;
+    }
+    for _ in 0..2 {
+        hand_back_all(&world, 12).await;
+    }
+    let handler = CountNotes::default();
+    let running = world.start(&handler);
+    assert_eq!(world.until_applied(12).await, once(12));
+    running.stop().await;
+    assert_eq!(handler.calls(), 12, "each suspect had a transaction of its own");
+}
+
+#[tokio::test]
+async fn an_event_that_is_not_ready_is_isolated_and_its_neighbours_are_applied() {
+    let world = world().await;
+    let mut all = notes(30);
+    all.insert(11, note("poison"));
+    world.send(&all).await;
+    let handler = CountNotes::failing(|note| is_poison(note).then(|| HandlerError::retry("not yet")));
+    let running = world.start_with(&handler, WorkerSettings { max_attempts: 2, ..settings() }, Clock::system());
+    assert_eq!(world.until_applied(30).await, once(30));
+    let dead = world.until_dead(1).await;
+    running.stop().await;
+    let report = dead[0].1.as_ref().unwrap();
+    assert_eq!((report.reason.as_str(), report.attempts), ("retries-exhausted", 2));
+    assert_eq!(world.count("SELECT count(*) FROM event_failures").await, 2);
+}
+
+#[tokio::test]
+async fn a_replayed_event_has_all_its_attempts_again() {
+    let world = world().await;
+    let poison = note("poison");
+    let handler = CountNotes::failing(|_| Some(HandlerError::retry("not yet")));
+    let running = world.start_with(&handler, WorkerSettings { max_attempts: 3, ..settings() }, Clock::system());
+    for _ in 0..2 {
+        world.send(std::slice::from_ref(&poison)).await;
+        let dead = world.until_dead(1).await;
+        assert_eq!(dead[0].1.as_ref().unwrap().attempts, 3);
+    }
+    running.stop().await;
+    assert_eq!(world.count("SELECT count(*) FROM event_failures WHERE attempt <= 3").await, 6);
+}
+
+async fn record_failure(world: &World, message: &RawMessage, receive_count: i32) {
+    let (envelope, key) = schemas::Envelope::read(&message.body).unwrap();
+    worker::maintain_inbox(&world.database.pool, Clock::system().now()).await.unwrap();
+    sqlx::query(
+        "INSERT INTO event_failures (failure_id, event_key, event_id, message_id, queue, attempt, class, reason,
+             message, causes, fingerprint, worker, version, receive_count, dead_lettered, failed_at)
+         VALUES ($1, $2, $3, $4, 'q', 1, 'retry', 'r', 'm', '{}', 'f', 'w', 'v', $5, false, now())",
+    )
+    .bind(schemas::event_id(Clock::system().now()))
+    .bind(key.as_uuid())
+    .bind(envelope.id)
+    .bind(&message.id.0)
+    .bind(receive_count)
+    .execute(&world.database.pool)
+    .await
+    .unwrap();
+}
+
+/// Receives everything once and hands it back at once.
+async fn hand_back_all(world: &World, count: usize) -> Vec<RawMessage> {
+    let request = ReceiveRequest { max: 10, wait: Duration::ZERO, visibility: Duration::from_secs(600) };
     let mut held = Vec::new();
     eventually("all messages received", async || {
-        let visibility = Duration::from_secs(600);
-        let request = messaging::ReceiveRequest { max: 10, wait: Duration::ZERO, visibility };
-        held.extend(world.queue.receive(request).await.unwrap().into_iter().map(|m| (m.receipt, Duration::ZERO)));
+        held.extend(world.queue.receive(request).await.unwrap());
         (held.len() == count).then_some(())
     })
     .await;
-    assert!(world.queue.change_visibility(&held).await.iter().all(Result::is_ok));
+    let changes: Vec<_> = held.iter().map(|message| (message.receipt.clone(), Duration::ZERO)).collect();
+    assert!(world.queue.change_visibility(&changes).await.iter().all(Result::is_ok));
+    held
 }
