@@ -74,6 +74,8 @@ def postgres(database: Database) -> Server:
         prepare=lambda: make_cluster(database.name, data),
         user=PG_USER,
         stop_signal=signal.SIGINT,  # a "fast shutdown"
+        # After a crash it first syncs every file of every test's database, on a disk that may be busy.
+        patience=180,
     )
 
 

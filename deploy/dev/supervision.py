@@ -123,8 +123,8 @@ def await_ready(server: Server) -> None:
     raise Failure(f"{server.title} {what}")
 
 
-def stop(name: str, grace: float = 40) -> None:
-    """Ends the process, and what a crash left of it."""
+def stop(name: str, grace: float = 120) -> None:
+    """Ends the process, and what a crash left of it. A worker drains, and PostgreSQL writes a checkpoint first."""
     if record := running(name):
         say(f"stopping {name} …")
         os.killpg(record["pid"], record["stop_signal"])

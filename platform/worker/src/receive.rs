@@ -84,7 +84,9 @@ impl Receiver {
     }
 
     fn request(&self) -> ReceiveRequest {
-        ReceiveRequest { max: POLL_MESSAGES, wait: self.settings.wait, visibility: self.settings.lease }
+        // The first poll doesn't wait: it tells whether the queue answers, which readiness is waiting for.
+        let wait = if self.status.since_last_poll().is_none() { Duration::ZERO } else { self.settings.wait };
+        ReceiveRequest { max: POLL_MESSAGES, wait, visibility: self.settings.lease }
     }
 
     async fn credit(&self, messages: &Arc<Semaphore>, kib: &Arc<Semaphore>) -> Credit {
