@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use time::OffsetDateTime;
+use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
 use crate::{Event, InboxKey, NoInboxKey, Sequence, UnreadableJson, read};
@@ -55,6 +55,11 @@ pub enum EnvelopeError {
     SpecVersion,
     #[error("`{0}` is empty")]
     Empty(&'static str),
+    /// No database column can hold it, so the event could be neither applied nor its failure recorded.
+    #[error("`{0}` holds U+0000")]
+    Nul(&'static str),
+    #[error("`time` should be within the years 1970 to 9999 in UTC")]
+    Time,
     #[error("`datacontenttype` should be application/json")]
     ContentType,
     #[error(transparent)]
@@ -91,6 +96,17 @@ impl Envelope {
             if value.is_empty() {
                 return Err(EnvelopeError::Empty(name));
             }
+        }
+        let subject = envelope.subject.as_deref().unwrap_or_default();
+        let texts = [("id", &*envelope.id), ("source", &*envelope.source), ("subject", subject)];
+        for (name, value) in texts.into_iter().chain([("type", &*envelope.event_type)]) {
+            if value.contains('\0') {
+                return Err(EnvelopeError::Nul(name));
+            }
+        }
+        // The end of the year 9999 in another offset lies in a year that no database and no text form can say.
+        if envelope.time.is_some_and(|time| time.checked_to_offset(UtcOffset::UTC).is_none()) {
+            return Err(EnvelopeError::Time);
         }
         if envelope.datacontenttype.as_deref().is_some_and(|kind| !is_json(kind)) {
             return Err(EnvelopeError::ContentType);
@@ -164,6 +180,9 @@ mod tests {
         for (attribute, value, want) in [
             ("specversion", json!("0.3"), "`specversion` should be 1.0"),
             ("id", json!(""), "`id` is empty"),
+            ("id", json!("a\0b"), "`id` holds U+0000"),
+            ("subject", json!("\0"), "`subject` holds U+0000"),
+            ("time", json!("9999-12-31T23:59:59-01:00"), "`time` should be within the years 1970 to 9999 in UTC"),
             ("datacontenttype", json!("text/xml"), "`datacontenttype` should be application/json"),
             ("time", json!(null), "`time` is missing, and without a UUID v7 as `id` the event has no key"),
         ] {

@@ -69,7 +69,7 @@ mod tests {
         let env = Env::of([("WORKER_LEASE_SECONDS", "5")]);
         assert_eq!(
             worker_settings(&env).unwrap_err().to_string(),
-            "WORKER_LEASE_SECONDS is `5`, should be between the poll's wait (10s) plus a second, and 12 hours (the lease)"
+            "WORKER_LEASE_SECONDS is `5`, should be between twice the poll's wait (10s) plus a second, and 12 hours (the lease)"
         );
     }
 }

@@ -126,10 +126,12 @@ async fn lane(
         {
             batch.push(next);
         }
-        let (work, handler) = (work.clone(), handler.clone());
+        let (work, handler, stop) = (work.clone(), handler.clone(), stop.clone());
         batches.spawn(async move {
-            let _others_may_run = work.solitude.read().await;
-            work.process(&handler, batch).await;
+            match stop.run_until_cancelled(work.solitude.read()).await {
+                Some(_others_may_run) => work.process(&handler, batch).await,
+                None => work.settler.release(batch.into_iter().map(|d| (d.held, Duration::ZERO)).collect()).await,
+            }
             drop(permit);
         });
     }
@@ -166,9 +168,16 @@ async fn suspect_lane(
             continue;
         }
         let (handler, delivery) = suspects.swap_remove(rand::random_range(..suspects.len()));
-        let _alone = work.solitude.write().await;
-        // Were this one to kill the process, what is done must not come again for it.
-        work.settler.flush().await;
+        let alone = stop.run_until_cancelled(work.solitude.write()).await;
+        if alone.is_some() {
+            // Were this one to kill the process, what is done must not come again for it.
+            stop.run_until_cancelled(work.settler.flush()).await;
+        }
+        // A suspect is the last thing to begin while stopping.
+        if stop.is_cancelled() {
+            suspects.push((handler, delivery));
+            break;
+        }
         counter!("worker_suspects_total").increment(1);
         work.process(&handler, vec![delivery]).await;
     }

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use schemas::{Clock, Envelope, InboxKey};
 use sha2::{Digest, Sha256};
-use sqlx::PgPool;
+use sqlx::{PgPool, error::DatabaseError, postgres::PgDatabaseError};
 use uuid::Uuid;
 
 use crate::dead_letter::FailureReport;
@@ -73,7 +73,7 @@ impl Failure {
         while let Some(error) = next {
             texts.push(shorten(&describe(error)));
             // Below a database error lies only the same message again, with the data that describe() left out.
-            next = if error.is::<sqlx::Error>() { None } else { error.source() };
+            next = if of_database(error).is_some() { None } else { error.source() };
         }
         texts.dedup();
         let message = texts.remove(0);
@@ -84,21 +84,20 @@ impl Failure {
 }
 
 /// An error and its causes in one line, for the log.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut texts = vec![describe(error)];
+    let mut last = error;
+    while let Some(cause) = last.source().filter(|_| of_database(last).is_none()) {
+        texts.push(describe(cause));
+        last = cause;
     }
-    text
+    texts.dedup();
+    texts.join(": ")
 }
 
 /// A database error says which rule was broken; its own message may quote the row.
 fn describe(error: &(dyn Error + 'static)) -> String {
-    let Some(sqlx::Error::Database(database)) = error.downcast_ref::<sqlx::Error>() else {
-        return error.to_string();
-    };
+    let Some(database) = of_database(error) else { return error.to_string() };
     let mut text = format!("SQLSTATE {}", database.code().unwrap_or_default());
     for (what, name) in [("table", database.table()), ("constraint", database.constraint())] {
         if let Some(name) = name {
@@ -110,8 +109,18 @@ fn describe(error: &(dyn Error + 'static)) -> String {
     if quotes_data { text } else { format!("{text}: {}", database.message()) }
 }
 
+/// The server's answer, also where a transparent wrapper hides the `sqlx::Error` around it.
+fn of_database<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn DatabaseError> {
+    match error.downcast_ref::<sqlx::Error>() {
+        Some(sqlx::Error::Database(database)) => Some(&**database),
+        Some(_) => None,
+        None => error.downcast_ref::<PgDatabaseError>().map(|database| database as &dyn DatabaseError),
+    }
+}
+
+/// PostgreSQL's text holds no U+0000.
 fn shorten(text: &str) -> String {
-    text.chars().take(LONGEST_MESSAGE).collect()
+    text.chars().take(LONGEST_MESSAGE).map(|c| if c == '\0' { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// The same for one fault whatever ids, numbers and quoted values it speaks of.
@@ -252,6 +261,18 @@ mod tests {
         );
         let other = Failure::new(FailureClass::Reject, "rejected", "check_out", &NoCart(17));
         assert_ne!(first.fingerprint, other.fingerprint);
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error(transparent)]
+    struct Transparent(#[from] std::num::ParseIntError);
+
+    #[test]
+    fn a_text_that_a_database_could_not_hold_is_mended() {
+        let failure = Failure::new(FailureClass::Reject, "rejected", "h", &std::io::Error::other("a\0b"));
+        assert_eq!(failure.message, "a\u{fffd}b");
+        let transparent = Transparent("x".parse::<u8>().unwrap_err());
+        assert_eq!(chain(&transparent), "invalid digit found in string");
     }
 
     #[test]

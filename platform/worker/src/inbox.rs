@@ -92,6 +92,11 @@ pub(crate) async fn count_redeliveries(
     Ok(())
 }
 
+/// Fails in a transaction that has failed before.
+pub(crate) async fn prove_alive(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query_scalar::<_, i32>("SELECT 1").fetch_one(connection).await.map(drop)
+}
+
 /// Gives back the claims of events that a handler did not apply: a row for them would make a replay do nothing.
 pub(crate) async fn unclaim(connection: &mut PgConnection, keys: &[Uuid]) -> Result<(), sqlx::Error> {
     if keys.is_empty() {

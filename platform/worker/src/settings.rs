@@ -70,9 +70,10 @@ impl WorkerSettings {
         if self.wait > Duration::from_secs(20) {
             return wrong("the poll's wait", format!("{:?}", self.wait), "at most 20 s, SQS allows no more".into());
         }
-        // A message may be handed out at the end of the wait, while its lease is counted from the start of the poll.
-        if self.lease < self.wait + Duration::from_secs(1) || self.lease > Duration::from_secs(12 * 60 * 60) {
-            let expected = format!("between the poll's wait ({:?}) plus a second, and 12 hours", self.wait);
+        // A message may be handed out at the end of the wait, while its lease is counted from the start of the poll, and it
+        // has to last until the next round of extensions.
+        if self.lease < self.wait * 2 + Duration::from_secs(1) || self.lease > Duration::from_secs(12 * 60 * 60) {
+            let expected = format!("between twice the poll's wait ({:?}) plus a second, and 12 hours", self.wait);
             return wrong("the lease", format!("{:?}", self.lease), expected);
         }
         if self.most_held < POLL_MESSAGES {
@@ -116,7 +117,7 @@ mod tests {
         let short = WorkerSettings { lease: Duration::from_secs(10), ..good.clone() };
         assert_eq!(
             short.check().unwrap_err().to_string(),
-            "the lease is 10s, it should be between the poll's wait (10s) plus a second, and 12 hours"
+            "the lease is 10s, it should be between twice the poll's wait (10s) plus a second, and 12 hours"
         );
         assert!(WorkerSettings { most_held: 9, ..good.clone() }.check().is_err());
         assert!(WorkerSettings { most_held_bytes: 1024, ..good.clone() }.check().is_err());

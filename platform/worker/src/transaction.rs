@@ -92,7 +92,8 @@ impl Transactions {
             Ok(Ok(committed)) => committed,
             // Dropping the transaction queues its ROLLBACK on the connection.
             Ok(Err(broken)) => return Err(broken),
-            Err(panic) => return Err(Broken::Isolate(HandlerError::unclassified(panic_text(&*panic)))),
+            // What it said went to the log of panics; it may quote data, and this is stored.
+            Err(_) => return Err(Broken::Isolate(HandlerError::unclassified("the handler panicked"))),
         };
         // A lost connection here leaves the outcome unknown. The next run's claims tell: what was committed comes back
         // as a duplicate.
@@ -152,10 +153,8 @@ async fn claim_and_apply(
         })
         .unzip();
     inbox::count_redeliveries(connection, &keys, &copies).await.map_err(broken_by_database)?;
+    // A handler that swallows a database error leaves a transaction that PostgreSQL will roll back, and answers COMMIT
+    // without an error for. Any statement tells.
+    inbox::prove_alive(connection).await.map_err(broken_by_database)?;
     Ok(outcomes)
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("the handler panicked: {}", text.unwrap_or("no message"))
 }

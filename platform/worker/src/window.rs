@@ -50,8 +50,10 @@ impl Window {
 
 /// Makes and drops the weeks of the inbox. Answers the first instant it covers.
 pub async fn maintain_inbox(pool: &PgPool, now: OffsetDateTime) -> Result<OffsetDateTime, PartitionError> {
-    let logs = partitions::maintain(pool, EVENT_LOGS, now).await?;
+    // Both, before the first error counts: neither should lack a week for the other's sake.
+    let logs = partitions::maintain(pool, EVENT_LOGS, now).await;
     partitions::maintain(pool, EVENT_FAILURES, now).await?;
+    let logs = logs?;
     if !logs.made.is_empty() || !logs.dropped.is_empty() {
         tracing::info!(made = logs.made.len(), dropped = logs.dropped.len(), "maintained the weeks of event_logs");
     }

@@ -98,14 +98,23 @@ impl Worker {
 
         let leases = Leases::new(self.queue.clone(), self.settings.lease);
         let (settler, acknowledging) = Settler::new(self.queue.clone(), leases.clone());
-        let work = self.work(&settler, &window, &soft, &hard);
+        let stop = soft.child_token();
+        let work = self.work(&settler, &window, &stop, &hard);
 
         // What lanes and polls still need while they end.
         let last = CancellationToken::new();
-        let keeping = tokio::spawn(leases.clone().keep(last.clone()));
-        let acknowledging = tokio::spawn(acknowledging);
+        // Where either of them dies, its guard stops the worker: nothing would be extended, or acknowledged, any more.
+        let (kept, acknowledged) = (stop.clone().drop_guard(), stop.clone().drop_guard());
+        let (kept_leases, until) = (leases.clone(), last.clone());
+        let keeping = tokio::spawn(async move {
+            let _kept = kept;
+            kept_leases.keep(until).await;
+        });
+        let acknowledging = tokio::spawn(async move {
+            let _acknowledged = acknowledged;
+            acknowledging.await;
+        });
 
-        let stop = soft.child_token();
         let mut tasks = JoinSet::new();
         let lanes = Lanes::open(work, &stop, &mut tasks);
         tasks.spawn(maintain(window, self.pool.clone(), self.clock.clone(), stop.clone()));
@@ -134,11 +143,14 @@ impl Worker {
         drop((lanes, settler));
         // Every settler is gone now, so this ends when the last acknowledgement is answered.
         let flushed = tokio::select! {
-            flushed = acknowledging => flushed.is_ok(),
+            ended = acknowledging => {
+                outcome = outcome.and(ended.map_err(WorkerError::Died));
+                true
+            }
             () = async { hard.cancelled().await; tokio::time::sleep(HARD_STOP).await } => false,
         };
         last.cancel();
-        let _ = keeping.await;
+        outcome = outcome.and(keeping.await.map_err(WorkerError::Died));
         tracing::info!(consumer = self.consumer.name(), flushed, "stopped");
         outcome
     }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use partitions::{PartitionError, Table, Week};
+use sqlx::postgres::PgPoolOptions;
 use time::{Duration, OffsetDateTime};
 use tokio::{sync::Barrier, task::JoinSet};
 
@@ -70,12 +71,11 @@ async fn maintaining_twice_changes_nothing() {
 async fn eight_that_maintain_at_once_make_each_week_once_and_drop_what_is_old() {
     let things = things().await;
     things.maintain(SUNDAY - 20 * WEEK).await.unwrap();
-    // Open beforehand, so that nobody is late.
-    let connections = join_all([(); 8].map(|()| things.pool().acquire())).await;
-    drop(connections);
     let (start, mut maintaining) = (Arc::new(Barrier::new(8)), JoinSet::new());
     for _ in 0..8 {
-        let (pool, start) = (things.pool().clone(), start.clone());
+        // Connected beforehand, so that nobody is late.
+        let pool = PgPoolOptions::new().max_connections(1).connect(&things.database.url).await.unwrap();
+        let start = start.clone();
         maintaining.spawn(async move {
             start.wait().await;
             partitions::maintain(&pool, THINGS, SUNDAY).await.unwrap().made
@@ -107,6 +107,17 @@ async fn old_weeks_are_dropped_and_kept_ones_are_not_touched() {
     assert_eq!(things.rows().await, before[1..]);
     assert_eq!(things.partitions().await[..partitions.len() - 1], partitions[1..]);
     assert!(is_refused(things.insert(SUNDAY - 2 * WEEK, "claimed again").await));
+}
+
+#[tokio::test]
+async fn keeping_weeks_for_longer_does_not_bring_dropped_ones_back() {
+    let things = things().await;
+    things.maintain(SUNDAY).await.unwrap();
+    let longer = Table { keep: 10 * WEEK, ..THINGS };
+    let done = partitions::maintain(things.pool(), longer, SUNDAY + WEEK).await.unwrap();
+    assert_eq!((done.made, done.dropped), (vec![Week::of(SUNDAY + 5 * WEEK)], vec![]));
+    assert_eq!(done.oldest, Week::of(SUNDAY - THINGS.keep).start());
+    assert!(is_refused(things.insert(SUNDAY - 3 * WEEK, "claimed again").await));
 }
 
 #[tokio::test]

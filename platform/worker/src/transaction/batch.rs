@@ -8,7 +8,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 use schemas::Clock;
 use tokio_util::sync::CancellationToken;
 
-use super::{Broken, Committed, Transactions, Unit};
+use super::{Broken, Committed, Transactions, Unit, broken_by_database};
 use crate::{
     dead_letter::FailureReport,
     decode::check_time,
@@ -46,7 +46,7 @@ pub(crate) struct Applier {
     pub hard: CancellationToken,
 }
 
-/// Deadlocks and the like are tried again this often at once, then through the queue.
+/// Deadlocks and the like are tried again this often at once; then the batch is held, as while a dependency is down.
 const TRANSIENT_TRIES: u32 = 5;
 const TRANSIENT_PAUSE: Duration = Duration::from_millis(20);
 
@@ -76,15 +76,35 @@ impl Applier {
                     self.settle_committed(handler, part, committed, &mut settled).await
                 }
                 Err(Broken::Cancelled) => part,
-                Err(Broken::WindowMoved) => self.without_expired(handler, part, &mut settled).await,
+                Err(Broken::WindowMoved) => {
+                    let before = part.len();
+                    let good = self.without_expired(handler, part, &mut settled).await;
+                    if good.len() == before {
+                        // A week is missing that should be there. Until it is, no event of it can be applied.
+                        if let Err(error) = self.window.maintain(&self.transactions.pool, self.clock.now()).await {
+                            tracing::warn!(error = chain(&error), "a week of event_logs is missing and can't be made");
+                        }
+                        let missing = HandlerError::unavailable("a week of event_logs is missing");
+                        if let Err(delay) = self.wait_out(&mut outage, &missing).await {
+                            release(good, delay, &mut settled);
+                            continue;
+                        }
+                    }
+                    good
+                }
                 Err(Broken::Transient(error)) => {
                     transient += 1;
                     tracing::debug!(error = chain(&error), transient, "trying the batch again");
                     if transient > TRANSIENT_TRIES {
-                        release(part, self.settings.retry.after(1), &mut settled);
-                        continue;
+                        // Somebody's lock that stays: handing the batch back would spend receives on it.
+                        transient = 0;
+                        if let Err(delay) = self.wait_out(&mut outage, &error).await {
+                            release(part, delay, &mut settled);
+                            continue;
+                        }
+                    } else {
+                        tokio::time::sleep(TRANSIENT_PAUSE * transient).await;
                     }
-                    tokio::time::sleep(TRANSIENT_PAUSE * transient).await;
                     part
                 }
                 Err(Broken::Unavailable(error)) => match self.wait_out(&mut outage, &error).await {
@@ -143,11 +163,7 @@ impl Applier {
         let failed: Vec<_> = units.iter().map(|unit| failed_event(handler, unit, &failure)).collect();
         let recorded = match self.recorder.record(&failed).await {
             Ok(recorded) => recorded,
-            Err(error) => {
-                tracing::warn!(%error, "a failure could not be recorded; trying the event again");
-                tokio::time::sleep(self.settings.probe.after(1)).await;
-                return units;
-            }
+            Err(error) => return self.unrecorded(handler, units, &failure, error, settled).await,
         };
         for (unit, recorded) in units.into_iter().zip(recorded) {
             let settlement = if recorded.dead_lettered {
@@ -163,6 +179,40 @@ impl Applier {
                 Settlement::Release(self.settings.retry.after(recorded.attempt))
             };
             settled.push((unit, settlement));
+        }
+        Vec::new()
+    }
+
+    /// What to do about a failure that can't be put on record. While the database is away the events are tried again
+    /// later, like everything else; a rejection whose record it refuses goes to the dead-letter queue, which carries the
+    /// reason too; anything else goes back to the queue, which counts.
+    async fn unrecorded(
+        &self,
+        handler: &Arc<dyn AnyHandler>,
+        units: Vec<Unit>,
+        failure: &Failure,
+        error: sqlx::Error,
+        settled: &mut Vec<(Unit, Settlement)>,
+    ) -> Vec<Unit> {
+        tracing::warn!(error = chain(&error), "a failure could not be recorded");
+        match broken_by_database(error) {
+            Broken::Unavailable(error) | Broken::Transient(error) => match self.wait_out(&mut None, &error).await {
+                Ok(()) => return units,
+                Err(delay) => release(units, delay, settled),
+            },
+            _ if failure.class == FailureClass::Reject => {
+                for unit in units {
+                    let recorded = Recorded { attempt: 1, dead_lettered: true };
+                    let report = self.report(handler, &unit, failure, recorded);
+                    settled.push((unit, Settlement::DeadLetter(Box::new(report))));
+                }
+            }
+            _ => {
+                for unit in units {
+                    let delay = self.settings.retry.after(unit.event().held.message.receive_count);
+                    settled.push((unit, Settlement::Release(delay)));
+                }
+            }
         }
         Vec::new()
     }

@@ -44,8 +44,10 @@ pub(crate) fn broken_by_database(error: sqlx::Error) -> Broken {
         // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, object_not_in_prerequisite_state (a
         // database that accepts no connections), read_only_sql_transaction (a standby after a failover).
         "57P01" | "57P02" | "57P03" | "57P04" | "55000" | "25006" => Broken::Unavailable(HandlerError::Database(error)),
-        // Connection exceptions, insufficient resources.
-        code if code.starts_with("08") || code.starts_with("53") => Broken::Unavailable(HandlerError::Database(error)),
+        // Connection exceptions, insufficient resources, a role or database that is not let in (any more).
+        code if ["08", "53", "28", "3D"].iter().any(|class| code.starts_with(class)) => {
+            Broken::Unavailable(HandlerError::Database(error))
+        }
         // Data exceptions and broken constraints: the same data would break them again.
         code if code.starts_with("22") || code.starts_with("23") => Broken::Isolate(HandlerError::Reject(error.into())),
         // A statement that ran into its timeout may be one too large: half the batch may do.

@@ -209,6 +209,20 @@ async fn an_event_that_is_not_ready_is_isolated_and_its_neighbours_are_applied()
     assert_eq!(world.count("SELECT count(*) FROM event_failures").await, 2);
 }
 
+/// PostgreSQL answers COMMIT of a failed transaction with ROLLBACK and no error.
+#[tokio::test]
+async fn a_handler_that_swallows_a_database_error_loses_nothing() {
+    let world = world().await;
+    world.send(&notes(3)).await;
+    let handler = CountNotes { swallows: true, ..CountNotes::default() };
+    let running = world.start_with(&handler, WorkerSettings { max_attempts: 2, ..settings() }, Clock::system());
+    let dead = world.until_dead(3).await;
+    running.stop().await;
+    assert!(dead.iter().all(|(_, report)| report.as_ref().unwrap().message.contains("25P02")), "{dead:?}");
+    assert!(world.effects().await.is_empty());
+    assert_eq!(world.count("SELECT count(*) FROM event_logs").await, 0);
+}
+
 #[tokio::test]
 async fn a_replayed_event_has_all_its_attempts_again() {
     let world = world().await;

@@ -98,3 +98,22 @@ async fn a_lost_lease_cancels_its_handler_and_rolls_back() {
     assert_eq!(world.count("SELECT count(*) FROM event_logs").await, 0);
     running.stop().await;
 }
+
+/// Two receives would dead-letter here too.
+#[tokio::test]
+async fn a_lock_that_stays_for_many_leases_spends_no_receives() {
+    let world = world_with(QueueSettings { max_receive_count: 2, ..QueueSettings::DEFAULT }).await;
+    let mut locked = world.database.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE effects IN ACCESS EXCLUSIVE MODE").execute(&mut *locked).await.unwrap();
+    world.send(&notes(10)).await;
+    let settings = WorkerSettings { lease: LEASE, ..settings() };
+    let running = world.start_with(&CountNotes::default(), settings, schemas::Clock::system());
+    let locked_since = tokio::time::Instant::now();
+    eventually("four leases have passed", async || (locked_since.elapsed() > 4 * LEASE).then_some(())).await;
+    locked.rollback().await.unwrap();
+    assert_eq!(world.until_applied(10).await, once(10));
+    world.until_empty().await;
+    running.stop().await;
+    let dead = world.dead_letters.counts().await.unwrap();
+    assert_eq!(dead.visible + dead.in_flight, 0);
+}

@@ -52,15 +52,16 @@ async fn what_no_handler_can_read_is_rejected_by_name() {
             changed("schemaversion", json!(7)),
             note_at("old", now - Duration::days(40)),
             note_at("future", now + Duration::hours(25)),
+            changed("id", json!("order-\0")),
         ])
         .await;
     let running = world.start(&CountNotes::default());
-    let dead = world.until_dead(4).await;
+    let dead = world.until_dead(5).await;
     world.until_empty().await;
     running.stop().await;
     let mut reasons: Vec<_> = dead.into_iter().map(|(_, report)| report.unwrap().reason).collect();
     reasons.sort();
-    assert_eq!(reasons, ["beyond-dedup-window", "clock-skew", "unknown-event", "unknown-version"]);
+    assert_eq!(reasons, ["beyond-dedup-window", "clock-skew", "undecodable", "unknown-event", "unknown-version"]);
     assert_eq!(world.effects().await, once(1));
 }
 

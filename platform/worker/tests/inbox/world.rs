@@ -62,6 +62,8 @@ pub struct CountNotes {
     pub script: Arc<Script>,
     pub verdict: Arc<dyn Fn(&str) -> Verdict + Send + Sync>,
     pub calls: Arc<AtomicUsize>,
+    /// Whether the handler ignores an error of the database, and goes on.
+    pub swallows: bool,
     /// Where the handler waits before it returns, if the test says so.
     pub gate: Option<Arc<Gate>>,
 }
@@ -123,7 +125,13 @@ impl Queue for LosesLeases {
 
 impl Default for CountNotes {
     fn default() -> Self {
-        Self { script: Arc::new(|_| None), verdict: Arc::new(|_| Verdict::Applied), calls: Arc::default(), gate: None }
+        Self {
+            script: Arc::new(|_| None),
+            verdict: Arc::new(|_| Verdict::Applied),
+            calls: Arc::default(),
+            swallows: false,
+            gate: None,
+        }
     }
 }
 
@@ -159,6 +167,9 @@ impl ApplyEvents for CountNotes {
         .bind(&notes)
         .execute(&mut *connection)
         .await?;
+        if self.swallows {
+            let _ = sqlx::query("SELECT 1 / 0").execute(&mut *connection).await;
+        }
         if let Some(gate) = &self.gate {
             gate.entered.notify_one();
             gate.pass(connection).await?;

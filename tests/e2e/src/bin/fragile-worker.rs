@@ -54,7 +54,7 @@ async fn main() -> anyhow::Result<()> {
     let dead_letters: Arc<dyn Queue> = bus.queue(&bus.names().dead_letter_queue(consumer.name())).await?;
     let pool = PgPool::connect(&variable("USER_DATABASE_URL")?).await?;
     let settings = WorkerSettings {
-        lease: Duration::from_secs(2),
+        lease: Duration::from_secs(3),
         wait: Duration::from_secs(1),
         ..WorkerSettings::new("fragile", "0.0.0-test")
     };
