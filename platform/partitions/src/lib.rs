@@ -67,14 +67,16 @@ pub async fn maintain(pool: &PgPool, table: Table, now: OffsetDateTime) -> Resul
             done.made.push(week);
         }
     }
-    for week in expired {
+    for (at, week) in expired.iter().copied().enumerate() {
         match drop_week(&mut connection, table, week).await {
             Ok(true) => done.dropped.push(week),
             Ok(false) => done.held.push(week),
-            // Somebody reads the table. The week is dropped by a later run; what is needed is there.
+            // Somebody reads the table, and would keep the others' locks waiting too. What is left is dropped by a later run;
+            // what is needed is there.
             Err(error) => {
                 tracing::warn!(%error, table = table.name, %week, "an old week could not be dropped yet");
-                done.held.push(week);
+                done.held.extend(&expired[at..]);
+                break;
             }
         }
     }
