@@ -2,59 +2,121 @@
 
 use std::{sync::Arc, time::Duration};
 
-use messaging::{AwsBus, AwsSettings, MockPublisher, Names, Publisher};
-use service::settings::{Env, SettingError, SettingErrors, all};
+use anyhow::bail;
+use messaging::{AwsBus, AwsSettings, Bus, MockPublisher, Names, PostgresBus, Publisher};
+use service::{
+    postgres::PostgresSettings,
+    settings::{AppEnv, Env, SettingError, SettingErrors, all},
+};
 use url::Url;
 
 /// The settings of the bus, the same for every process.
 #[derive(Debug, Clone)]
 pub struct BusSettings {
-    publisher: PublisherType,
-    aws: AwsSettings,
+    kind: BusKind,
+    names: Names,
     pub patience: Duration,
 }
 
-/// `EVENT_PUBLISHER_TYPE`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PublisherType {
-    Sns,
+/// What each kind needs to know.
+#[derive(Debug, Clone)]
+enum BusKind {
+    Sns(AwsSettings),
+    Postgres(Box<PostgresSettings>),
     /// Accepts and records, delivers nowhere.
     Mock,
 }
 
 impl BusSettings {
     pub fn from_env(env: &Env) -> Result<Self, SettingErrors> {
-        let (publisher, endpoint, region, names, patience) =
-            all((publisher_type(env), endpoint(env), env.optional("AWS_REGION"), names(env), patience(env)))?;
-        let region = region.map(str::to_owned);
-        Ok(Self { publisher, aws: AwsSettings { endpoint, region, names }, patience })
+        let (kind, names, patience) = all((kind(env), names(env), patience(env)))?;
+        Ok(Self { kind, names, patience })
     }
 
-    /// SNS and SQS, answering.
-    pub async fn connect(&self) -> anyhow::Result<AwsBus> {
-        let bus = AwsBus::new(self.aws.clone()).await;
+    /// Reads this consumer's queue at a URL that is known already (`SQS_QUEUE_URL`), instead of looking it up.
+    pub fn with_queue_url(mut self, consumer: &str, url: Option<&str>) -> Result<Self, SettingError> {
+        match (&mut self.kind, url) {
+            (BusKind::Sns(aws), Some(url)) => {
+                aws.queue_urls.insert(self.names.queue(consumer), url.to_owned());
+            }
+            (_, Some(url)) => {
+                let should_be = "unset, since EVENT_PUBLISHER_TYPE is not sns";
+                return Err(SettingError::wrong(SQS_QUEUE_URL, url, should_be));
+            }
+            (_, None) => {}
+        }
+        Ok(self)
+    }
+
+    /// The bus, answering.
+    pub async fn connect(&self) -> anyhow::Result<Arc<dyn Bus>> {
+        let bus: Arc<dyn Bus> = match &self.kind {
+            BusKind::Sns(aws) => Arc::new(AwsBus::new(AwsSettings { names: self.names.clone(), ..aws.clone() }).await),
+            BusKind::Postgres(database) => {
+                database.wait_until_ready(self.patience).await?;
+                Arc::new(PostgresBus::new(database.connect_lazy("waypost-bus"), self.names.clone()))
+            }
+            BusKind::Mock => bail!("EVENT_PUBLISHER_TYPE is `mock`, which delivers nowhere: there are no queues"),
+        };
         bus.wait_until_ready(self.patience).await?;
         Ok(bus)
     }
 
     pub async fn publisher(&self) -> anyhow::Result<Arc<dyn Publisher>> {
-        Ok(match self.publisher {
-            PublisherType::Sns => Arc::new(self.connect().await?.publisher()),
-            PublisherType::Mock => Arc::new(MockPublisher::default()),
-        })
+        match self.kind {
+            BusKind::Mock => Ok(Arc::new(MockPublisher::default())),
+            _ => Ok(self.connect().await?.publisher()),
+        }
+    }
+
+    /// Whether `bus_db` is in use.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.kind, BusKind::Postgres(_))
     }
 }
+
+pub const SQS_QUEUE_URL: &str = "SQS_QUEUE_URL";
 
 /// `STARTUP_PATIENCE_SECONDS`: how long a process waits for what it needs to be there.
 pub fn patience(env: &Env) -> Result<Duration, SettingError> {
     env.seconds_or("STARTUP_PATIENCE_SECONDS", Duration::from_secs(30), 1..=3_600)
 }
 
+/// `BUS_DATABASE_URL`. `DATABASE_URL` does not stand in for it: that is a service's own database.
+pub fn bus_database(env: &Env) -> Result<PostgresSettings, SettingErrors> {
+    const NAME: &str = "BUS_DATABASE_URL";
+    let should_be = "the PostgreSQL URL of the bus, such as postgresql://user:password@host:5432/bus_db";
+    let (app_env, url) = all((AppEnv::from_env(env), env.required(NAME, should_be)))?;
+    PostgresSettings::from_url(NAME, url, app_env)
+}
+
+/// Asks for the variables of every kind, whichever is chosen: `waypost settings` tells them all.
+fn kind(env: &Env) -> Result<BusKind, SettingErrors> {
+    let database = bus_database(env);
+    let (chosen, endpoint, region) = all((publisher_type(env), endpoint(env), env.optional("AWS_REGION")))?;
+    Ok(match chosen {
+        PublisherType::Sns => {
+            let region = region.map(str::to_owned);
+            BusKind::Sns(AwsSettings { endpoint, region, ..AwsSettings::default() })
+        }
+        PublisherType::Postgres => BusKind::Postgres(Box::new(database?)),
+        PublisherType::Mock => BusKind::Mock,
+    })
+}
+
+enum PublisherType {
+    Sns,
+    Postgres,
+    Mock,
+}
+
 fn publisher_type(env: &Env) -> Result<PublisherType, SettingError> {
-    match env.optional("EVENT_PUBLISHER_TYPE")? {
+    const NAME: &str = "EVENT_PUBLISHER_TYPE";
+    match env.optional(NAME)? {
         None | Some("sns") => Ok(PublisherType::Sns),
+        Some("postgres") => Ok(PublisherType::Postgres),
         Some("mock") => Ok(PublisherType::Mock),
-        Some(other) => Err(SettingError::wrong("EVENT_PUBLISHER_TYPE", other, "sns or mock")),
+        Some(other) => Err(SettingError::wrong(NAME, other, "sns, postgres or mock")),
     }
 }
 
@@ -70,14 +132,14 @@ fn endpoint(env: &Env) -> Result<Option<String>, SettingError> {
     }
 }
 
-/// `WAYPOST_NAME_PREFIX`: keeps installations in one account apart.
-fn names(env: &Env) -> Result<Names, SettingError> {
+/// `WAYPOST_NAME_PREFIX`: keeps installations in one account, or in one database, apart. Lower case: PGMQ knows no other.
+pub fn names(env: &Env) -> Result<Names, SettingError> {
     const NAME: &str = "WAYPOST_NAME_PREFIX";
     let prefix = env.optional(NAME)?.unwrap_or_default();
-    let fits = prefix.len() <= 30 && prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if fits {
+    let is_accepted = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    if prefix.len() <= 30 && prefix.bytes().all(is_accepted) {
         Ok(Names::with_prefix(prefix))
     } else {
-        Err(SettingError::wrong(NAME, prefix, "at most 30 letters, digits, hyphens and underscores"))
+        Err(SettingError::wrong(NAME, prefix, "at most 30 lower-case letters, digits, hyphens and underscores"))
     }
 }

@@ -23,6 +23,9 @@ use crate::outln;
 
 #[derive(Debug, Args)]
 pub struct Demo {
+    /// Run on SNS and SQS of LocalStack, instead of PostgreSQL alone
+    #[arg(long)]
+    localstack: bool,
     /// Accounts to register
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(20..=20_000))]
     users: u32,
@@ -41,13 +44,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 impl Demo {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
         let mut story = Story::new();
-        let scratch = Scratch::make(env, &mut story).await?;
+        let scratch = Scratch::make(env, self.localstack, &mut story).await?;
         let told = tokio::select! {
             told = self.tell(&scratch, &mut story) => told,
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         };
         if self.keep || told.is_err() {
-            story.say(&format!("left for a look: {scratch}"));
+            let file = scratch.write_environment()?;
+            story.say(&format!("databases, queues and logs are left for a look; to be on them: . {}", file.display()));
         } else {
             scratch.remove().await?;
         }
@@ -56,6 +60,7 @@ impl Demo {
             outln!("{}", serde_json::to_string(&counts)?);
         } else {
             outln!("{}", story::summary(&counts));
+            Story::try_next(self.localstack);
         }
         Ok(if counts.promise_kept() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -8,10 +8,10 @@ mod list;
 mod replay;
 mod show;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use clap::{Args, Subcommand};
-use messaging::AwsBus;
+use messaging::Bus;
 use service::{
     postgres::PostgresSettings,
     settings::{Env, all},
@@ -60,7 +60,7 @@ impl Dlq {
 }
 
 /// The bus, and the consumer's database: a dead letter that carries no reason may have one on record.
-async fn connect(env: &Env) -> anyhow::Result<(AwsBus, PgPool)> {
+async fn connect(env: &Env) -> anyhow::Result<(Arc<dyn Bus>, PgPool)> {
     let (bus, database) = all((BusSettings::from_env(env), PostgresSettings::from_env(env, "USER")))?;
     database.wait_until_ready(bus.patience).await?;
     Ok((bus.connect().await?, database.connect_lazy("waypost-dlq")))

@@ -6,8 +6,10 @@
 mod bus;
 mod demo;
 mod dlq;
+mod healthcheck;
 mod migrate;
 mod run;
+mod settings;
 mod topology;
 
 use std::{fmt, io, process::ExitCode};
@@ -19,7 +21,7 @@ use service::{
     telemetry::{self, TelemetrySettings},
 };
 
-/// Event-driven workers on SNS, SQS and PostgreSQL: at least once on the wire, exactly once in effect.
+/// Event-driven workers on SNS and SQS, or on PostgreSQL alone: at least once on the wire, exactly once in effect.
 #[derive(Debug, Parser)]
 #[command(version, disable_help_subcommand = true, arg_required_else_help = true)]
 struct Cli {
@@ -32,6 +34,10 @@ enum Command {
     /// Run a service until SIGTERM
     #[command(subcommand)]
     Run(run::Run),
+    /// Say which variables a service reads, and what is wrong with them
+    Settings(settings::Settings),
+    /// Ask the service beside this command whether it is ready
+    Healthcheck(healthcheck::HealthCheck),
     /// Apply migrations, or say which are applied
     Migrate(migrate::Migrate),
     /// Make topics and queues what the code says, or compare them
@@ -90,6 +96,8 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
     telemetry::start_logging(&TelemetrySettings::from_env(&env)?);
     match command {
         Command::Run(run) => run.execute(&env).await,
+        Command::Settings(settings) => settings.execute(&env),
+        Command::Healthcheck(check) => check.execute(&env).await,
         Command::Migrate(migrate) => migrate.execute(&env).await,
         Command::Topology(topology) => topology.execute(&env).await,
         Command::Dlq(dlq) => dlq.execute(&env).await,

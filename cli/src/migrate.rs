@@ -14,10 +14,14 @@ use service::{
     postgres::PostgresSettings,
     settings::{Env, SettingErrors},
 };
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, PgPool};
 use time::macros::format_description;
 
-use crate::{Usage, bus::patience, outln};
+use crate::{
+    Usage,
+    bus::{BusSettings, bus_database, patience},
+    outln,
+};
 
 #[derive(Debug, Args)]
 pub struct Migrate {
@@ -55,11 +59,10 @@ fn database(name: &str) -> Result<Database, String> {
 
 impl Migrate {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let databases = self.database.map_or_else(|| Database::ALL.to_vec(), |one| vec![one]);
         match self.action {
-            None => apply(env, &databases).await,
-            Some(Action::Status { json }) => status(env, &databases, json).await,
-            Some(Action::Check) => check(env, &databases).await,
+            None => apply(env, self.database).await,
+            Some(Action::Status { json }) => status(env, self.database, json).await,
+            Some(Action::Check) => check(env, self.database).await,
             Some(Action::New { name, folder }) => {
                 let Some(database) = self.database else {
                     return Err(Usage("say which database: --database auth".to_owned()).into());
@@ -71,15 +74,18 @@ impl Migrate {
     }
 }
 
-async fn apply(env: &Env, databases: &[Database]) -> anyhow::Result<ExitCode> {
-    for (database, settings) in settings_of(env, databases)? {
-        let mut connection = connect(env, database, &settings).await?;
-        let applied = database.migrate(&mut connection).await;
+async fn apply(env: &Env, chosen: Option<Database>) -> anyhow::Result<ExitCode> {
+    for (database, settings) in settings_of(env, chosen)? {
+        settings.wait_until_ready(patience(env).map_err(SettingErrors::from)?).await?;
+        let pool = settings.connect_lazy("waypost-migrate");
+        database.prepare(&pool).await.with_context(|| format!("could not prepare {}", database.folder()))?;
+        let applied = database.migrate(&mut *pool.acquire().await?).await;
         let applied = applied.with_context(|| format!("could not migrate {}", database.folder()))?;
         for migration in &applied {
             outln!("{}: applied {} {}", database.folder(), migration.version, migration.description);
         }
-        make_weeks(database, &settings).await?;
+        make_weeks(database, &pool).await?;
+        pool.close().await;
         eprintln!("{}: {} applied, now up to date", database.folder(), applied.len());
     }
     Ok(ExitCode::SUCCESS)
@@ -87,20 +93,19 @@ async fn apply(env: &Env, databases: &[Database]) -> anyhow::Result<ExitCode> {
 
 /// Tables partitioned by week have none of their own accord, and a producer must be able to write before any relay or
 /// worker has run.
-async fn make_weeks(database: Database, settings: &PostgresSettings) -> anyhow::Result<()> {
-    let pool = settings.connect_lazy("waypost-migrate");
+async fn make_weeks(database: Database, pool: &PgPool) -> anyhow::Result<()> {
     let now = Clock::system().now();
     match database {
-        Database::Auth => partitions::maintain(&pool, OUTBOX, now).await.map(drop)?,
-        Database::User => worker::maintain_inbox(&pool, now).await.map(drop)?,
+        Database::Auth => partitions::maintain(pool, OUTBOX, now).await.map(drop)?,
+        Database::User => worker::maintain_inbox(pool, now).await.map(drop)?,
+        Database::Bus => {}
     }
-    pool.close().await;
     Ok(())
 }
 
-async fn status(env: &Env, databases: &[Database], json: bool) -> anyhow::Result<ExitCode> {
+async fn status(env: &Env, chosen: Option<Database>, json: bool) -> anyhow::Result<ExitCode> {
     let mut all = serde_json::Map::new();
-    for (database, settings) in settings_of(env, databases)? {
+    for (database, settings) in settings_of(env, chosen)? {
         let mut connection = connect(env, database, &settings).await?;
         let migrations = database.status(&mut connection).await?;
         if json {
@@ -121,9 +126,9 @@ async fn status(env: &Env, databases: &[Database], json: bool) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-async fn check(env: &Env, databases: &[Database]) -> anyhow::Result<ExitCode> {
+async fn check(env: &Env, chosen: Option<Database>) -> anyhow::Result<ExitCode> {
     let mut good = true;
-    for (database, settings) in settings_of(env, databases)? {
+    for (database, settings) in settings_of(env, chosen)? {
         let mut connection = connect(env, database, &settings).await?;
         for migration in database.status(&mut connection).await? {
             if migration.state != MigrationState::Applied {
@@ -152,13 +157,22 @@ fn new(database: Database, folder: &Path, name: &str) -> anyhow::Result<PathBuf>
     Ok(file)
 }
 
-fn settings_of(env: &Env, databases: &[Database]) -> Result<Vec<(Database, PostgresSettings)>, SettingErrors> {
+/// Of the chosen database, or of all that are in use.
+fn settings_of(env: &Env, chosen: Option<Database>) -> Result<Vec<(Database, PostgresSettings)>, SettingErrors> {
     let mut wrong = SettingErrors::default();
-    let read = databases.iter().filter_map(|database| {
-        let settings = wrong.keep(PostgresSettings::from_env(env, &database.name().to_uppercase()));
-        settings.map(|settings| (*database, settings))
-    });
-    let read: Vec<_> = read.collect();
+    let embedded = wrong.keep(BusSettings::from_env(env)).is_some_and(|bus| bus.is_embedded());
+    let in_use = |database: &Database| match chosen {
+        Some(chosen) => chosen == *database,
+        None => embedded || *database != Database::Bus,
+    };
+    let mut settings_of = |database: Database| {
+        wrong.keep(match database {
+            Database::Bus => bus_database(env),
+            Database::Auth | Database::User => PostgresSettings::from_env(env, &database.name().to_uppercase()),
+        })
+    };
+    let used = Database::ALL.into_iter().filter(in_use);
+    let read: Vec<_> = used.filter_map(|database| Some((database, settings_of(database)?))).collect();
     if wrong.is_empty() { Ok(read) } else { Err(wrong) }
 }
 

@@ -1,4 +1,7 @@
-//! `waypost run`: one service as a process, from its settings to its exit code.
+//! `waypost run`: services as a process, from their settings to its exit code.
+//!
+//! Each service reads its settings first and starts then, in a lifecycle and with metrics that are the process's. So one
+//! process can run any number of them, and everything that is wrong with any of their settings is said at once.
 
 mod auth_service;
 mod relay;
@@ -8,9 +11,21 @@ mod user_worker;
 use std::{fmt, process::ExitCode};
 
 use clap::{Subcommand, ValueEnum};
-use service::{lifecycle::Lifecycle, settings::Env, telemetry::Metrics};
+use service::{
+    lifecycle::{self, Lifecycle},
+    settings::{Env, SettingErrors, all},
+    telemetry::Metrics,
+};
 
-#[derive(Debug, Subcommand)]
+pub use self::settings::{RELAY_ADMIN, WORKER_ADMIN};
+use self::{
+    auth_service::AuthService,
+    relay::RelayProcess,
+    settings::{RelayPlace, relay_place},
+    user_worker::UserWorker,
+};
+
+#[derive(Debug, Clone, Copy, Subcommand)]
 pub enum Run {
     /// Accounts over HTTP, with its relay unless that runs standalone
     AuthService,
@@ -22,6 +37,8 @@ pub enum Run {
         #[arg(long)]
         service: Producer,
     },
+    /// Every service in this one process, for a small machine
+    All,
 }
 
 /// A service that has an outbox.
@@ -30,21 +47,72 @@ pub enum Producer {
     Auth,
 }
 
+/// What a process runs, with its settings.
+#[derive(Default)]
+pub struct Services {
+    auth: Option<AuthService>,
+    relay: Option<RelayProcess>,
+    worker: Option<UserWorker>,
+}
+
 impl Run {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let lifecycle = match self {
-            Self::AuthService => auth_service::start(env).await?,
-            Self::UserWorker => user_worker::start(env).await?,
-            Self::Relay { service: Producer::Auth } => relay::start(env, "AUTH").await?,
-        };
+        let (services, grace) = all((self.services(env), lifecycle::grace_from_env(env)))?;
+        let lifecycle = Lifecycle::with_signals(grace)?;
+        let metrics = Metrics::start(self.name())?;
+        lifecycle.spawn("metrics", metrics.clone().keep_up(lifecycle.soft()));
+        if let Err(error) = services.start(&lifecycle, &metrics).await {
+            // Those that started already have something to finish.
+            lifecycle.stop().request("a service could not start");
+            let _ = lifecycle.run_until_stopped().await;
+            return Err(error);
+        }
         Ok(lifecycle.run_until_stopped().await.exit_code())
+    }
+
+    /// Reads the settings of everything that this would run.
+    pub fn services(self, env: &Env) -> Result<Services, SettingErrors> {
+        let none = Services::default();
+        match self {
+            Self::AuthService => Ok(Services { auth: Some(AuthService::from_env(env)?), ..none }),
+            Self::UserWorker => Ok(Services { worker: Some(UserWorker::from_env(env)?), ..none }),
+            Self::Relay { service } => Ok(Services { relay: Some(RelayProcess::from_env(env, service)?), ..none }),
+            Self::All => {
+                let relay = match relay_place(env) {
+                    Ok(RelayPlace::Standalone) => RelayProcess::from_env(env, Producer::Auth).map(Some),
+                    // What is wrong with it, auth-service says.
+                    _ => Ok(None),
+                };
+                let (auth, relay, worker) = all((AuthService::from_env(env), relay, UserWorker::from_env(env)))?;
+                Ok(Services { auth: Some(auth), relay, worker: Some(worker) })
+            }
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::AuthService => ::auth_service::NAME,
+            Self::UserWorker => user_worker::NAME,
+            Self::Relay { .. } => relay::NAME,
+            Self::All => "all",
+        }
     }
 }
 
-fn start_metrics(process: &str, lifecycle: &Lifecycle) -> anyhow::Result<Metrics> {
-    let metrics = Metrics::start(process)?;
-    lifecycle.spawn("metrics", metrics.clone().keep_up(lifecycle.soft()));
-    Ok(metrics)
+impl Services {
+    async fn start(self, lifecycle: &Lifecycle, metrics: &Metrics) -> anyhow::Result<()> {
+        let Self { auth, relay, worker } = self;
+        if let Some(auth) = auth {
+            auth.start(lifecycle, metrics.clone()).await?;
+        }
+        if let Some(relay) = relay {
+            relay.start(lifecycle, metrics.clone()).await?;
+        }
+        if let Some(worker) = worker {
+            worker.start(lifecycle, metrics.clone()).await?;
+        }
+        Ok(())
+    }
 }
 
 /// SIGTERM came while a process was still waiting for what it needs.

@@ -4,12 +4,14 @@
 
 use std::time::Duration;
 
+use pgmq::{PgmqError, install::install_sql_from_embedded};
 use sqlx::{
-    AssertSqlSafe, Executor, PgConnection,
+    AssertSqlSafe, Executor, PgConnection, PgPool,
     migrate::{MigrateError, Migrator},
 };
 
 static AUTH_DB: Migrator = sqlx::migrate!("./auth_db");
+static BUS_DB: Migrator = sqlx::migrate!("./bus_db");
 static USER_DB: Migrator = sqlx::migrate!("./user_db");
 
 /// How long a migration waits for a lock before it gives up, instead of queueing every query of a live service behind
@@ -21,6 +23,8 @@ pub const LOCK_TIMEOUT: &str = "5s";
 pub enum Database {
     Auth,
     User,
+    /// The embedded bus, where there is one.
+    Bus,
 }
 
 /// One migration, as the binary and the database know it.
@@ -45,13 +49,14 @@ pub enum MigrationState {
 }
 
 impl Database {
-    pub const ALL: [Self; 2] = [Self::Auth, Self::User];
+    pub const ALL: [Self; 3] = [Self::Auth, Self::User, Self::Bus];
 
     /// The name on the command line, and the prefix of the database's variables.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auth => "auth",
             Self::User => "user",
+            Self::Bus => "bus",
         }
     }
 
@@ -60,6 +65,7 @@ impl Database {
         match self {
             Self::Auth => "auth_db",
             Self::User => "user_db",
+            Self::Bus => "bus_db",
         }
     }
 
@@ -67,6 +73,16 @@ impl Database {
         match self {
             Self::Auth => &AUTH_DB,
             Self::User => &USER_DB,
+            Self::Bus => &BUS_DB,
+        }
+    }
+
+    /// Installs or updates what a database stands on beside its migrations: PGMQ under the bus, as plain SQL, since the
+    /// extension may not be there. Idempotent. To be done before [`migrate`](Self::migrate).
+    pub async fn prepare(self, pool: &PgPool) -> Result<(), PgmqError> {
+        match self {
+            Self::Bus => install_sql_from_embedded(pool).await,
+            Self::Auth | Self::User => Ok(()),
         }
     }
 

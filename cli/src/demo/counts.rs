@@ -105,7 +105,7 @@ impl Scratch {
 
     /// Distinct dead letters: as many as a reader of the queue would see.
     pub async fn dead_letters(&self) -> anyhow::Result<i64> {
-        let read = crate::dlq::Letters::read(&self.bus, &self.user.pool, user_service::NAME).await?;
+        let read = crate::dlq::Letters::read(&*self.bus, &self.user.pool, user_service::NAME).await?;
         read.hand_back().await;
         Ok(read.letters.len() as i64)
     }

@@ -1,7 +1,7 @@
 //! What is done to the platform.
 
 use anyhow::{Context, bail};
-use messaging::{OutgoingMessage, Publisher};
+use messaging::OutgoingMessage;
 use schemas::{Clock, Event, UserCreatedV1, event_id};
 use serde_json::json;
 use sqlx::{Executor, PgTransaction};

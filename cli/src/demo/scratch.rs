@@ -1,14 +1,14 @@
 //! Databases, topics and queues of one run.
 
-use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use anyhow::{Context, bail};
-use messaging::{AwsBus, AwsSettings, Names, Queue};
+use messaging::{AwsBus, AwsSettings, Bus, Names, PostgresBus, Queue};
 use migrations::Database;
 use secrecy::ExposeSecret;
 use service::{
     postgres::database_url,
-    settings::{Env, SettingError, SettingErrors},
+    settings::{Env, SettingErrors},
 };
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool,
@@ -32,52 +32,64 @@ pub struct ScratchDatabase {
 pub struct Scratch {
     pub auth: ScratchDatabase,
     pub user: ScratchDatabase,
-    pub bus: AwsBus,
+    pub bus: Arc<dyn Bus>,
     pub queue: Arc<dyn Queue>,
     pub dead_letters: Arc<dyn Queue>,
-    pub prefix: String,
-    pub endpoint: String,
     pub logs: PathBuf,
+    place: Place,
+    prefix: String,
 }
 
+/// Where the bus of the run is.
+enum Place {
+    LocalStack { endpoint: String },
+    Embedded(ScratchDatabase),
+}
+
+const REGION: &str = "us-east-1";
+
 impl Scratch {
-    pub async fn make(env: &Env, story: &mut Story) -> anyhow::Result<Self> {
+    pub async fn make(env: &Env, on_localstack: bool, story: &mut Story) -> anyhow::Result<Self> {
         story.chapter("Databases, topics and queues are made for this run");
-        let Some(endpoint) = env.optional("LOCALSTACK_ENDPOINT").map_err(SettingErrors::from)? else {
-            let should_be = "LocalStack's URL: the demo runs on it, and `./dev demo` starts one";
-            return Err(SettingErrors::from(SettingError::unset("LOCALSTACK_ENDPOINT", should_be)).into());
-        };
         let id = &Uuid::new_v4().simple().to_string()[..8];
         let prefix = format!("demo-{id}-");
-        let settings = AwsSettings {
-            endpoint: Some(endpoint.to_owned()),
-            region: Some("us-east-1".to_owned()),
-            names: Names::with_prefix(&prefix),
+        let names = Names::with_prefix(&prefix);
+        let (bus, place): (Arc<dyn Bus>, Place) = if on_localstack {
+            let endpoint = localstack(env)?;
+            let (region, queue_urls) = (Some(REGION.to_owned()), BTreeMap::new());
+            let settings = AwsSettings { endpoint: Some(endpoint.clone()), region, names, queue_urls };
+            (Arc::new(AwsBus::new(settings).await), Place::LocalStack { endpoint })
+        } else {
+            let database = ScratchDatabase::make(env, Database::Bus, id).await?;
+            (Arc::new(PostgresBus::new(database.pool.clone(), names)), Place::Embedded(database))
         };
-        let bus = AwsBus::new(settings).await;
         bus.wait_until_ready(patience(env).map_err(SettingErrors::from)?).await?;
         let auth = ScratchDatabase::make(env, Database::Auth, id).await?;
         let user = ScratchDatabase::make(env, Database::User, id).await?;
         let made = bus.apply(&topology()).await?;
-        story.say(&format!("{} and {}, each with its own role and server", auth.name, user.name));
-        story.say(&format!("{} topics, queues and subscriptions called {prefix}…", made.len()));
+        story.say(&format!("{auth}: accounts, and the outbox"));
+        story.say(&format!("{user}: profiles, and the inbox"));
+        story.say(&format!("{place}: {} topics, queues and subscriptions called {prefix}…", made.len()));
         let consumer = user_service::NAME;
-        let queue: Arc<dyn Queue> = bus.queue(&bus.names().queue(consumer)).await?;
-        let dead_letters: Arc<dyn Queue> = bus.queue(&bus.names().dead_letter_queue(consumer)).await?;
+        let queue = bus.queue(&bus.names().queue(consumer)).await?;
+        let dead_letters = bus.queue(&bus.names().dead_letter_queue(consumer)).await?;
         let logs = std::env::temp_dir().join(format!("waypost-demo-{id}"));
         std::fs::create_dir_all(&logs).with_context(|| format!("could not make {}", logs.display()))?;
-        let endpoint = endpoint.to_owned();
-        Ok(Self { auth, user, bus, queue, dead_letters, prefix, endpoint, logs })
+        Ok(Self { auth, user, bus, queue, dead_letters, logs, place, prefix })
     }
 
     /// What every process of the run needs to know.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let (bus, kind) = match &self.place {
+            Place::LocalStack { endpoint } => (("LOCALSTACK_ENDPOINT", endpoint.clone()), "sns"),
+            Place::Embedded(database) => (("BUS_DATABASE_URL", database.url.to_string()), "postgres"),
+        };
         vec![
             ("AUTH_DATABASE_URL", self.auth.url.to_string()),
             ("USER_DATABASE_URL", self.user.url.to_string()),
-            ("LOCALSTACK_ENDPOINT", self.endpoint.clone()),
-            ("AWS_REGION", "us-east-1".to_owned()),
-            ("EVENT_PUBLISHER_TYPE", "sns".to_owned()),
+            bus,
+            ("AWS_REGION", REGION.to_owned()),
+            ("EVENT_PUBLISHER_TYPE", kind.to_owned()),
             ("WAYPOST_NAME_PREFIX", self.prefix.clone()),
             ("LOG_FORMAT", "text".to_owned()),
             // A killed worker's messages come back soon, and stopping doesn't wait for a long poll.
@@ -85,6 +97,15 @@ impl Scratch {
             ("WORKER_WAIT_SECONDS", "1".to_owned()),
             ("WORKER_RETRY_BASE_MILLIS", "200".to_owned()),
         ]
+    }
+
+    /// Writes [`Self::environment`] for a shell, and answers where.
+    pub fn write_environment(&self) -> anyhow::Result<PathBuf> {
+        let file = self.logs.join("env");
+        let lines = self.environment().into_iter().map(|(name, value)| format!("export {name}='{value}'\n"));
+        std::fs::write(&file, lines.collect::<String>())
+            .with_context(|| format!("could not write {}", file.display()))?;
+        Ok(file)
     }
 
     /// Waits until workers have received something that they can't finish.
@@ -103,7 +124,14 @@ impl Scratch {
     }
 
     pub async fn remove(self) -> anyhow::Result<()> {
-        self.bus.remove(&topology()).await?;
+        if matches!(self.place, Place::LocalStack { .. }) {
+            self.bus.remove(&topology()).await?;
+        }
+        // They listen for messages as long as they are there.
+        drop((self.bus, self.queue, self.dead_letters));
+        if let Place::Embedded(database) = self.place {
+            database.remove().await?;
+        }
         for database in [self.auth, self.user] {
             database.remove().await?;
         }
@@ -126,6 +154,7 @@ impl ScratchDatabase {
         let mut url = server.clone();
         url.set_path(&name);
         let pool = PgPoolOptions::new().max_connections(4).connect(url.as_str()).await?;
+        database.prepare(&pool).await.with_context(|| format!("could not prepare {name}"))?;
         database.migrate(&mut *pool.acquire().await?).await.with_context(|| format!("could not migrate {name}"))?;
         Ok(Self { url, pool, server, name })
     }
@@ -140,9 +169,23 @@ impl ScratchDatabase {
     }
 }
 
-impl fmt::Display for Scratch {
+/// `demo_1a2b3c4d_auth on port 5433`.
+impl fmt::Display for ScratchDatabase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (auth, user) = (&self.auth.name, &self.user.name);
-        write!(f, "databases {auth} and {user}, queues {}…, logs in {}", self.prefix, self.logs.display())
+        write!(f, "{} on port {}", self.name, self.url.port().unwrap_or(5432))
     }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LocalStack { endpoint } => write!(f, "SNS and SQS at {endpoint}"),
+            Self::Embedded(database) => write!(f, "{database}, the bus"),
+        }
+    }
+}
+
+fn localstack(env: &Env) -> Result<String, SettingErrors> {
+    let should_be = "LocalStack's URL: with --localstack the demo runs on it, and `./dev demo --localstack` starts one";
+    env.required("LOCALSTACK_ENDPOINT", should_be).map(str::to_owned).map_err(SettingErrors::from)
 }

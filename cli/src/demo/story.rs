@@ -26,6 +26,22 @@ impl Story {
         eprintln!("   [{:5.1} s] {line}", self.started.elapsed().as_secs_f64());
     }
 
+    /// The very commands, for where the demo was started.
+    pub fn try_next(localstack: bool) {
+        let other = if localstack {
+            "./dev demo              the same on PostgreSQL alone"
+        } else {
+            "./dev demo --localstack  the same on SNS and SQS"
+        };
+        eprintln!(
+            "
+  What to try next:
+    ./dev demo --users 2000  more people; --keep leaves everything behind for a look
+    {other}
+    ./dev up                 everything stays up to play with, and tells how"
+        );
+    }
+
     pub fn progress(length: u64, what: &str) -> ProgressBar {
         let bar = ProgressBar::new(length).with_message(what.to_owned());
         let style = ProgressStyle::with_template("   [{elapsed:>5}  ] {bar:30} {pos}/{len} {msg}");
@@ -56,12 +72,7 @@ pub fn summary(counts: &Counts) -> String {
   registration to profile, p50   {:>8.0} ms
   registration to profile, p99   {:>8.0} ms
 
-  {verdict}
-
-  What to try next:
-    ./dev up                     everything stays up to play with
-    waypost dlq list             what died, and why
-    waypost demo --keep          leave databases and queues behind for a look",
+  {verdict}",
         end_to_end_ms.p50, end_to_end_ms.p99
     )
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use messaging::{AwsBus, EntryError, Queue, RawMessage, Receipt, ReceiveRequest, unwrap_notification};
+use messaging::{Bus, EntryError, Queue, RawMessage, Receipt, ReceiveRequest, unwrap_notification};
 use schemas::{Envelope, InboxKey};
 use serde::Serialize;
 use sqlx::PgPool;
@@ -49,10 +49,9 @@ pub struct Letters {
 
 impl Letters {
     /// Reads the whole dead-letter queue of a consumer.
-    pub async fn read(bus: &AwsBus, pool: &PgPool, consumer: &str) -> anyhow::Result<Self> {
+    pub async fn read(bus: &dyn Bus, pool: &PgPool, consumer: &str) -> anyhow::Result<Self> {
         let name = bus.names().dead_letter_queue(consumer);
-        let queue: Arc<dyn Queue> =
-            bus.queue(&name).await.with_context(|| format!("is there a consumer `{consumer}`?"))?;
+        let queue = bus.queue(&name).await.with_context(|| format!("is there a consumer `{consumer}`?"))?;
         let mut messages = Vec::new();
         let read = tokio::select! {
             read = receive_all(&*queue, &mut messages) => read.map_err(anyhow::Error::from),

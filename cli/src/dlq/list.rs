@@ -21,7 +21,7 @@ impl List {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
         let consumer = self.source.consumer()?;
         let (bus, pool) = connect(env).await?;
-        let read = Letters::read(&bus, &pool, consumer.name()).await?;
+        let read = Letters::read(&*bus, &pool, consumer.name()).await?;
         let printed = print(&read.letters, self.json);
         read.hand_back().await;
         printed?;

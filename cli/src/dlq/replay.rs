@@ -3,7 +3,7 @@
 //! Straight to the queue and not to the topic: other consumers have applied the event long ago. A crash between sending
 //! and deleting leaves the dead letter where it was; its copy is recognised by the inbox.
 
-use std::{collections::HashSet, process::ExitCode, sync::Arc};
+use std::{collections::HashSet, process::ExitCode};
 
 use anyhow::Context;
 use clap::Args;
@@ -86,13 +86,13 @@ impl Replay {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
         let consumer = self.source.consumer()?;
         let (bus, pool) = connect(env).await?;
-        let mut read = Letters::read(&bus, &pool, consumer.name()).await?;
+        let mut read = Letters::read(&*bus, &pool, consumer.name()).await?;
         let decided = async {
             let keys: Vec<_> = read.letters.iter().filter_map(DeadLetter::key).collect();
             let applied = worker::applied(&pool, &keys).await.context("could not read event_logs")?;
             let oldest = worker::oldest_applicable(&pool).await?;
             let now = Clock::system().now();
-            let queue: Arc<dyn Queue> = bus.queue(&bus.names().queue(consumer.name())).await?;
+            let queue = bus.queue(&bus.names().queue(consumer.name())).await?;
             let inbox = Inbox { consumer, applied: applied.into_iter().collect(), oldest, now };
             anyhow::Ok((inbox, queue))
         };

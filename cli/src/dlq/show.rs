@@ -28,7 +28,7 @@ impl Show {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
         let consumer = self.source.consumer()?;
         let (bus, pool) = connect(env).await?;
-        let read = Letters::read(&bus, &pool, consumer.name()).await?;
+        let read = Letters::read(&*bus, &pool, consumer.name()).await?;
         let shown = read.letters.iter().find(|letter| letter.id() == self.id).map(|letter| self.describe(letter));
         read.hand_back().await;
         match shown {

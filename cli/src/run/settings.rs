@@ -6,9 +6,6 @@ use messaging::RetryDelay;
 use service::settings::{Env, SettingError, SettingErrors, all};
 use worker::WorkerSettings;
 
-pub const WORKER_ADMIN_LISTEN: &str = "WORKER_ADMIN_LISTEN";
-pub const RELAY_ADMIN_LISTEN: &str = "RELAY_ADMIN_LISTEN";
-
 /// Where a producer's relay runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RelayPlace {
@@ -26,10 +23,22 @@ pub fn relay_place(env: &Env) -> Result<RelayPlace, SettingError> {
     }
 }
 
-/// Where a process without an API answers health checks and metrics; port 0 takes any free one.
-pub fn admin_listen(env: &Env, name: &str, port: u16) -> Result<SocketAddr, SettingError> {
-    let default = SocketAddr::from(([127, 0, 0, 1], port));
-    env.parsed_or(name, default, "an address and a port such as 127.0.0.1:9102")
+/// Where a process without an API answers health checks and metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct AdminListen {
+    pub variable: &'static str,
+    port: u16,
+}
+
+pub const RELAY_ADMIN: AdminListen = AdminListen { variable: "RELAY_ADMIN_LISTEN", port: 9101 };
+pub const WORKER_ADMIN: AdminListen = AdminListen { variable: "WORKER_ADMIN_LISTEN", port: 9102 };
+
+impl AdminListen {
+    /// Port 0 takes any free one.
+    pub fn read(self, env: &Env) -> Result<SocketAddr, SettingError> {
+        let default = SocketAddr::from(([127, 0, 0, 1], self.port));
+        env.parsed_or(self.variable, default, "an address and a port such as 127.0.0.1:9102")
+    }
 }
 
 pub fn worker_settings(env: &Env) -> Result<WorkerSettings, SettingErrors> {

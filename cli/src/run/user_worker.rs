@@ -1,59 +1,69 @@
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use messaging::Queue;
 use schemas::Clock;
 use service::{
     health::{self, Condition, Health},
     http::{self, HttpSettings},
-    lifecycle::{self, Lifecycle},
+    lifecycle::Lifecycle,
     postgres::{self, PostgresSettings},
-    settings::{Env, all},
+    settings::{Env, SettingErrors, all},
+    telemetry::Metrics,
 };
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
-use worker::{Status, Worker};
+use worker::{Status, Worker, WorkerSettings};
 
 use super::{
-    settings::{WORKER_ADMIN_LISTEN, admin_listen, worker_settings},
-    start_metrics, unless_stopped,
+    settings::{WORKER_ADMIN, worker_settings},
+    unless_stopped,
 };
-use crate::bus::BusSettings;
+use crate::bus::{BusSettings, SQS_QUEUE_URL};
+
+pub const NAME: &str = "user-worker";
 
 /// A queue that has not answered for this long beyond a poll's own wait is not being read.
 const QUIET: Duration = Duration::from_secs(30);
 
-pub async fn start(env: &Env) -> anyhow::Result<Lifecycle> {
-    let (database, bus, worker, queue_url, listen, http, grace) = all((
-        PostgresSettings::from_env(env, "USER"),
-        BusSettings::from_env(env),
-        worker_settings(env),
-        env.optional("SQS_QUEUE_URL"),
-        admin_listen(env, WORKER_ADMIN_LISTEN, 9102),
-        HttpSettings::from_env(env),
-        lifecycle::grace_from_env(env),
-    ))?;
-    let lifecycle = Lifecycle::with_signals(grace)?;
-    let listener = http::bind(WORKER_ADMIN_LISTEN, listen).await?;
-    let metrics = start_metrics("user-worker", &lifecycle)?;
+pub struct UserWorker {
+    database: PostgresSettings,
+    bus: BusSettings,
+    worker: WorkerSettings,
+    listen: SocketAddr,
+    http: HttpSettings,
+}
 
-    unless_stopped(&lifecycle, database.wait_until_ready(bus.patience)).await?;
-    let pool = database.connect_lazy("user-worker");
-    let bus = unless_stopped(&lifecycle, bus.connect()).await?;
-    let consumer = user_service::consumer();
-    let name = bus.names().queue(consumer.name());
-    let queue: Arc<dyn Queue> = match queue_url {
-        Some(url) => bus.queue_at(&name, url),
-        None => bus.queue(&name).await?,
-    };
-    let dead_letters: Arc<dyn Queue> = bus.queue(&bus.names().dead_letter_queue(consumer.name())).await?;
+impl UserWorker {
+    pub fn from_env(env: &Env) -> Result<Self, SettingErrors> {
+        let (database, bus, worker, queue_url, listen, http) = all((
+            PostgresSettings::from_env(env, "USER"),
+            BusSettings::from_env(env),
+            worker_settings(env),
+            env.optional(SQS_QUEUE_URL),
+            WORKER_ADMIN.read(env),
+            HttpSettings::from_env(env),
+        ))?;
+        let bus = bus.with_queue_url(user_service::NAME, queue_url)?;
+        Ok(Self { database, bus, worker, listen, http })
+    }
 
-    let quiet = worker.wait + QUIET;
-    let worker = Worker::new(consumer, queue, dead_letters, pool.clone(), worker, Clock::system());
-    let health = health(pool, worker.status(), quiet, lifecycle.soft());
-    lifecycle.spawn("worker", worker.run(lifecycle.soft(), lifecycle.hard()));
-    let router = http::app(health::routes(health, metrics).into(), &http);
-    lifecycle.spawn("admin", http::serve(listener, router, http, lifecycle.soft(), lifecycle.hard()));
-    Ok(lifecycle)
+    pub async fn start(self, lifecycle: &Lifecycle, metrics: Metrics) -> anyhow::Result<()> {
+        let Self { database, bus, worker, listen, http } = self;
+        let listener = http::bind(WORKER_ADMIN.variable, listen).await?;
+        unless_stopped(lifecycle, database.wait_until_ready(bus.patience)).await?;
+        let pool = database.connect_lazy(NAME);
+        let bus = unless_stopped(lifecycle, bus.connect()).await?;
+        let consumer = user_service::consumer();
+        let queue = bus.queue(&bus.names().queue(consumer.name())).await?;
+        let dead_letters = bus.queue(&bus.names().dead_letter_queue(consumer.name())).await?;
+
+        let quiet = worker.wait + QUIET;
+        let worker = Worker::new(consumer, queue, dead_letters, pool.clone(), worker, Clock::system());
+        let health = health(pool, worker.status(), quiet, lifecycle.soft());
+        lifecycle.spawn("worker", worker.run(lifecycle.soft(), lifecycle.hard()));
+        let router = http::app(health::routes(health, metrics).into(), &http);
+        lifecycle.spawn("worker admin", http::serve(listener, router, http, lifecycle.soft(), lifecycle.hard()));
+        Ok(())
+    }
 }
 
 fn health(pool: PgPool, status: Status, quiet: Duration, soft: CancellationToken) -> Health {

@@ -4,17 +4,21 @@ use serde_json::Value;
 use crate::run;
 
 #[tokio::test]
-async fn the_demo_loses_nothing_applies_nothing_twice_and_says_so_in_its_last_line() {
-    let [auth, user, endpoint] =
-        ["AUTH_DATABASE_URL", "USER_DATABASE_URL", "LOCALSTACK_ENDPOINT"].map(required_variable);
+async fn on_postgresql_alone_the_demo_loses_nothing_applies_nothing_twice_and_says_so_in_its_last_line() {
+    demo(("BUS_DATABASE_URL", &required_variable("BUS_DATABASE_URL")), &[]).await;
+}
+
+#[tokio::test]
+async fn on_sns_and_sqs_the_demo_loses_nothing_applies_nothing_twice_and_says_so_in_its_last_line() {
+    demo(("LOCALSTACK_ENDPOINT", &required_variable("LOCALSTACK_ENDPOINT")), &["--localstack"]).await;
+}
+
+async fn demo(bus: (&str, &str), arguments: &[&str]) {
+    let [auth, user] = ["AUTH_DATABASE_URL", "USER_DATABASE_URL"].map(required_variable);
     let path = std::env::var("PATH").unwrap();
-    let environment = [
-        ("AUTH_DATABASE_URL", auth.as_str()),
-        ("USER_DATABASE_URL", &user),
-        ("LOCALSTACK_ENDPOINT", &endpoint),
-        ("PATH", &path),
-    ];
-    let (code, stdout, stderr) = run(&["demo", "--users", "60", "--json"], &environment).await;
+    let environment = [("AUTH_DATABASE_URL", auth.as_str()), ("USER_DATABASE_URL", &user), ("PATH", &path), bus];
+    let arguments = [&["demo", "--users", "60", "--json"], arguments].concat();
+    let (code, stdout, stderr) = run(&arguments, &environment).await;
     assert_eq!(code, 0, "{stderr}");
     let counts: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
     for (name, expected) in [

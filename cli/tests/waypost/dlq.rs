@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use fixtures::eventually;
+use fixtures::{TestBus, eventually, on_both_buses};
 use messaging::OutgoingMessage;
 use schemas::{Clock, Envelope, Header, Sequence, UserCreatedV1};
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ impl Installation {
     }
 
     async fn queue(&self, name: &str) -> std::sync::Arc<dyn messaging::Queue> {
-        self.bus.bus.queue(&format!("{}{name}", self.bus.prefix)).await.unwrap()
+        self.bus.queue(name).await
     }
 
     async fn visible(&self, name: &str) -> u64 {
@@ -48,9 +48,15 @@ impl Installation {
     }
 }
 
-#[tokio::test]
-async fn dead_letters_are_listed_with_their_reasons_and_left_as_they_were() {
-    let installation = Installation::make().await;
+on_both_buses!(
+    dead_letters_are_listed_with_their_reasons_and_left_as_they_were,
+    showing_a_dead_letter_redacts_what_its_schema_does_not_class_as_open,
+    a_replay_is_a_dry_run_unless_told_to_execute_and_leaves_what_would_die_again,
+    one_event_is_replayed_by_its_id_and_an_unknown_id_is_a_failure,
+);
+
+async fn dead_letters_are_listed_with_their_reasons_and_left_as_they_were(bus: TestBus) {
+    let installation = Installation::make(bus).await;
     let ((first, stamped_one), (second, silent)) = (event("ada@example.com"), event("bob@example.com"));
     let broken = OutgoingMessage { body: "{\"email\":\"eve@example.com\"".to_owned(), ..Default::default() };
     // Two copies of one event are one dead letter.
@@ -74,9 +80,8 @@ async fn dead_letters_are_listed_with_their_reasons_and_left_as_they_were() {
     assert_eq!(installation.visible("user-service-dlq").await, 4);
 }
 
-#[tokio::test]
-async fn showing_a_dead_letter_redacts_what_its_schema_does_not_class_as_open() {
-    let installation = Installation::make().await;
+async fn showing_a_dead_letter_redacts_what_its_schema_does_not_class_as_open(bus: TestBus) {
+    let installation = Installation::make(bus).await;
     let (id, message) = event("ada@example.com");
     installation.bury(&[stamped(message, &id)]).await;
 
@@ -95,9 +100,8 @@ async fn showing_a_dead_letter_redacts_what_its_schema_does_not_class_as_open() 
     assert!(stderr.contains("no dead letter `no-such-id` among 1"), "{stderr}");
 }
 
-#[tokio::test]
-async fn a_replay_is_a_dry_run_unless_told_to_execute_and_leaves_what_would_die_again() {
-    let installation = Installation::make().await;
+async fn a_replay_is_a_dry_run_unless_told_to_execute_and_leaves_what_would_die_again(bus: TestBus) {
+    let installation = Installation::make(bus).await;
     let ((first, good), (applied, done)) = (event("ada@example.com"), event("bob@example.com"));
     let broken = OutgoingMessage { body: "not an event".to_owned(), ..Default::default() };
     let mut unknown: Value = serde_json::from_str(&event("eve@example.com").1.body).unwrap();
@@ -132,9 +136,8 @@ async fn a_replay_is_a_dry_run_unless_told_to_execute_and_leaves_what_would_die_
     assert_eq!(replayed.to_outgoing(), good);
 }
 
-#[tokio::test]
-async fn one_event_is_replayed_by_its_id_and_an_unknown_id_is_a_failure() {
-    let installation = Installation::make().await;
+async fn one_event_is_replayed_by_its_id_and_an_unknown_id_is_a_failure(bus: TestBus) {
+    let installation = Installation::make(bus).await;
     let ((first, one), (_, other)) = (event("ada@example.com"), event("bob@example.com"));
     installation.bury(&[one, other]).await;
     let (code, _, stderr) =

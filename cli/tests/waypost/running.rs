@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, process::Stdio};
 
-use fixtures::{TestBus, TestDatabase, eventually};
+use fixtures::{TestBus, TestDatabase, eventually, on_both_buses};
 use reqwest::{Client, StatusCode};
 use serde_json::json;
 use tokio::process::{Child, Command};
@@ -16,8 +16,8 @@ pub struct Installation {
 }
 
 impl Installation {
-    pub async fn make() -> Self {
-        let (bus, auth, user) = tokio::join!(fixtures::bus(), fixtures::auth_database(), fixtures::user_database());
+    pub async fn make(bus: TestBus) -> Self {
+        let (auth, user) = tokio::join!(fixtures::auth_database(), fixtures::user_database());
         let made = Self { bus, auth, user };
         let (code, _, stderr) = made.run(&["topology", "apply"]).await;
         assert_eq!(code, 0, "{stderr}");
@@ -25,19 +25,31 @@ impl Installation {
     }
 
     fn environment(&self) -> Vec<(&str, String)> {
-        vec![
+        let own = [
             ("AUTH_DATABASE_URL", self.auth.url.clone()),
             ("USER_DATABASE_URL", self.user.url.clone()),
-            ("LOCALSTACK_ENDPOINT", fixtures::required_variable("LOCALSTACK_ENDPOINT")),
-            ("WAYPOST_NAME_PREFIX", self.bus.prefix.clone()),
             ("WORKER_WAIT_SECONDS", "1".to_owned()),
-        ]
+        ];
+        self.bus.environment.iter().cloned().chain(own).collect()
     }
 
     pub async fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let environment = self.environment();
         let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
         run(arguments, &environment).await
+    }
+
+    async fn register_and_see_the_profile(&self, api_listen: &str) {
+        let body = json!({ "email": "ada@example.com", "password": "correct horse battery staple" });
+        let url = format!("http://{api_listen}/v1/auth/register");
+        let answer = Client::new().post(url).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        eventually("the profile", async || {
+            let profile = sqlx::query_scalar("SELECT email FROM user_profiles");
+            let email: Option<String> = profile.fetch_optional(&self.user.pool).await.unwrap();
+            email
+        })
+        .await;
     }
 
     /// Starts a process and waits until it is ready on `port`.
@@ -70,9 +82,14 @@ async fn terminate(mut child: Child) {
     assert_eq!(status.code(), Some(0), "a process that is asked to stop exits with 0");
 }
 
-#[tokio::test]
-async fn the_services_with_a_relay_of_its_own_deliver_a_registration_and_stop_cleanly() {
-    let installation = Installation::make().await;
+on_both_buses!(
+    the_services_with_a_relay_of_its_own_deliver_a_registration_and_stop_cleanly,
+    every_service_in_one_process_delivers_a_registration_and_stops_cleanly,
+    topology_verify_names_what_is_missing_and_apply_mends_it,
+);
+
+async fn the_services_with_a_relay_of_its_own_deliver_a_registration_and_stop_cleanly(bus: TestBus) {
+    let installation = Installation::make(bus).await;
     let (api, relay, worker) = (free_port(), free_port(), free_port());
     let (api_listen, relay_listen) = (format!("127.0.0.1:{api}"), format!("127.0.0.1:{relay}"));
     let worker_listen = format!("127.0.0.1:{worker}");
@@ -85,31 +102,35 @@ async fn the_services_with_a_relay_of_its_own_deliver_a_registration_and_stop_cl
         installation.start(&["run", "user-worker"], &[("WORKER_ADMIN_LISTEN", &worker_listen)], worker).await,
     ];
 
-    let body = json!({ "email": "ada@example.com", "password": "correct horse battery staple" });
-    let client = Client::new();
-    let answer = client.post(format!("http://{api_listen}/v1/auth/register")).json(&body).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::ACCEPTED);
-    eventually("the profile", async || {
-        let email: Option<String> = sqlx::query_scalar("SELECT email FROM user_profiles")
-            .fetch_optional(&installation.user.pool)
-            .await
-            .unwrap();
-        email
-    })
-    .await;
-
-    let metrics = client.get(format!("http://{worker_listen}/metrics")).send().await.unwrap().text().await.unwrap();
+    installation.register_and_see_the_profile(&api_listen).await;
+    let metrics =
+        Client::new().get(format!("http://{worker_listen}/metrics")).send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("worker_applied_total{handler=\"record_profile\"} 1"), "{metrics}");
     for child in children {
         terminate(child).await;
     }
 }
 
-#[tokio::test]
-async fn topology_verify_names_what_is_missing_and_apply_mends_it() {
-    let bus = fixtures::bus().await;
-    let endpoint = fixtures::required_variable("LOCALSTACK_ENDPOINT");
-    let environment = [("LOCALSTACK_ENDPOINT", endpoint.as_str()), ("WAYPOST_NAME_PREFIX", bus.prefix.as_str())];
+async fn every_service_in_one_process_delivers_a_registration_and_stops_cleanly(bus: TestBus) {
+    let installation = Installation::make(bus).await;
+    let (api, worker) = (free_port(), free_port());
+    let (api_listen, worker_listen) = (format!("127.0.0.1:{api}"), format!("127.0.0.1:{worker}"));
+    let settings = [("AUTH_LISTEN", api_listen.as_str()), ("WORKER_ADMIN_LISTEN", &worker_listen)];
+    let child = installation.start(&["run", "all"], &settings, worker).await;
+    installation.register_and_see_the_profile(&api_listen).await;
+    for (service, listen) in [("auth-service", "AUTH_LISTEN"), ("user-worker", "WORKER_ADMIN_LISTEN")] {
+        let listen = settings.iter().find(|(name, _)| *name == listen).unwrap();
+        let (code, stdout, stderr) = run(&["healthcheck", service], &[*listen]).await;
+        assert_eq!(code, 0, "{stdout}{stderr}");
+    }
+    terminate(child).await;
+    let (code, _, stderr) = run(&["healthcheck", "auth-service"], &settings).await;
+    assert_eq!(code, 1);
+    assert!(stderr.contains(&format!("http://{api_listen}/readyz does not answer")), "{stderr}");
+}
+
+async fn topology_verify_names_what_is_missing_and_apply_mends_it(bus: TestBus) {
+    let environment: Vec<_> = bus.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let (code, stdout, _) = run(&["topology", "verify"], &environment).await;
     assert_eq!(code, 1);
     assert!(stdout.contains(&format!("missing: queue {}user-service\n", bus.prefix)), "{stdout}");

@@ -22,7 +22,7 @@ async fn wrong_settings_stop_a_process_with_all_their_names_and_what_they_should
     let (code, stdout, stderr) = run(&["run", "auth-service"], &environment).await;
     assert_eq!((code, stdout.as_str()), (2, ""));
     for line in [
-        "EVENT_PUBLISHER_TYPE is `kafka`, should be sns or mock",
+        "EVENT_PUBLISHER_TYPE is `kafka`, should be sns, postgres or mock",
         "LOCALSTACK_ENDPOINT is `localhost:4566`, should be a URL such as http://127.0.0.1:4566, or unset for AWS",
         "OUTBOX_RELAY is `yes`, should be inline or standalone",
         "AUTH_LISTEN is `3001`, should be an address and a port such as 127.0.0.1:3001",
@@ -39,7 +39,7 @@ async fn a_bus_that_is_not_there_is_waited_for_with_a_progress_line_and_given_up
     let (code, _, stderr) = run(&["topology", "verify"], &environment).await;
     assert_eq!(code, 1);
     assert!(stderr.contains("waiting for SNS and SQS at http://127.0.0.1:9"), "{stderr}");
-    assert!(stderr.contains("error: http://127.0.0.1:9 did not answer within 2s"), "{stderr}");
+    assert!(stderr.contains("error: SNS and SQS at http://127.0.0.1:9 did not answer within 2s"), "{stderr}");
 }
 
 #[tokio::test]

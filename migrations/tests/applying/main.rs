@@ -17,6 +17,7 @@ async fn empty(database: Database) -> TestDatabase {
     TestDatabase::empty(match database {
         Database::Auth => "AUTH_DATABASE_URL",
         Database::User => "USER_DATABASE_URL",
+        Database::Bus => "BUS_DATABASE_URL",
     })
     .await
 }

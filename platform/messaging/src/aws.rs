@@ -6,5 +6,4 @@ mod results;
 mod sns;
 mod topology;
 
-pub use connect::{AwsBus, AwsSettings, ConnectError};
-pub use topology::{Difference, TopologyError};
+pub use connect::{AwsBus, AwsSettings};

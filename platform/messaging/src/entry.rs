@@ -39,6 +39,10 @@ impl EntryError {
         Self::Unavailable { code: code.into(), message: message.into() }
     }
 
+    pub(crate) fn no_topic(topic: &str) -> Self {
+        Self::unavailable("NoTopic", format!("there is no topic `{topic}`: run `waypost topology apply`"))
+    }
+
     pub fn refused(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Refused { code: code.into(), message: message.into() }
     }

@@ -1,5 +1,5 @@
 //! The bus: [`Publisher`] puts messages on topics, [`Queue`] takes them off queues, [`Topology`] says which topics and
-//! queues there are.
+//! queues there are, [`Bus`] is the place where they are: [`AwsBus`] (SNS and SQS) or [`PostgresBus`] (one machine).
 //!
 //! The semantics are those of SNS and SQS (at least once, visibility, receive counts, batches answered entry by
 //! entry), and what SQS can't do no backend offers. `conformance` (a feature, for tests) states them as a suite that
@@ -9,11 +9,13 @@
 //! position, because SNS and SQS answer 200 to requests in which entries failed.
 
 mod aws;
+mod bus;
 mod entry;
 mod limits;
 mod message;
 mod mock;
 mod notification;
+mod postgres;
 mod publisher;
 mod queue;
 mod retry_delay;
@@ -22,13 +24,15 @@ mod topology;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-pub use aws::{AwsBus, AwsSettings, ConnectError, Difference, TopologyError};
+pub use aws::{AwsBus, AwsSettings};
+pub use bus::{Bus, ConnectError};
 pub use entry::{BusError, EntryError};
 pub use limits::{MAX_ATTRIBUTES, MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, TooLarge, Unsendable, check_sendable};
 pub use message::{MessageId, OutgoingMessage, RawMessage, Receipt};
 pub use mock::MockPublisher;
 pub use notification::{Body, unwrap_notification};
+pub use postgres::PostgresBus;
 pub use publisher::Publisher;
 pub use queue::{Counts, Queue, ReceiveRequest};
 pub use retry_delay::RetryDelay;
-pub use topology::{Names, QueueSettings, Subscriber, Topology};
+pub use topology::{Difference, Names, QueueSettings, Subscriber, Topology, TopologyError};

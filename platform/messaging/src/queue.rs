@@ -1,6 +1,7 @@
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
 
 use crate::{BusError, EntryError, MessageId, OutgoingMessage, RawMessage, Receipt};
 
@@ -31,7 +32,17 @@ pub trait Queue: Send + Sync + fmt::Debug {
     fn name(&self) -> &str;
 
     /// Hands out messages and hides them for `visibility`. The clock of that lease starts before this answers.
-    async fn receive(&self, request: ReceiveRequest) -> Result<Vec<RawMessage>, BusError>;
+    async fn receive(&self, request: ReceiveRequest) -> Result<Vec<RawMessage>, BusError> {
+        self.receive_until(request, &CancellationToken::new()).await
+    }
+
+    /// As [`receive`](Self::receive), but doesn't wait on after `stop`. SQS can't be told, and ends its polls by itself:
+    /// what it has assigned to one would be hidden and unread.
+    async fn receive_until(
+        &self,
+        request: ReceiveRequest,
+        stop: &CancellationToken,
+    ) -> Result<Vec<RawMessage>, BusError>;
 
     /// Removes messages for good. Idempotent.
     async fn delete(&self, receipts: &[Receipt]) -> Vec<Result<(), EntryError>>;

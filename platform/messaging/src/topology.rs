@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use schemas::EventType;
 
-use crate::publisher::topic_of;
+use crate::{BusError, publisher::topic_of};
 
 /// How topics and queues of one installation are called: a prefix keeps installations in one account apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,4 +77,27 @@ impl Topology {
         let heard = self.subscribers.iter().flat_map(|subscriber| subscriber.events.iter().copied());
         self.published.iter().copied().chain(heard).collect()
     }
+}
+
+/// Something on the bus that is not as the topology says.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Difference {
+    pub resource: String,
+    pub setting: String,
+    pub expected: String,
+    /// `None`: not there.
+    pub found: Option<String>,
+}
+
+impl Difference {
+    pub(crate) fn missing(resource: String) -> Self {
+        Self { resource, setting: "existence".to_owned(), expected: "exists".to_owned(), found: None }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("could not {what}")]
+pub struct TopologyError {
+    pub(crate) what: String,
+    pub(crate) source: BusError,
 }

@@ -58,7 +58,7 @@ impl Receiver {
             tokio::select! {
                 () = stop.cancelled() => break,
                 credit = self.credit(&messages, &kib), if polls.len() < wanted => {
-                    polls.spawn(poll(self.queue.clone(), self.request(), credit));
+                    polls.spawn(poll(self.queue.clone(), self.request(), credit, stop.clone()));
                 }
                 Some(polled) = polls.join_next() => {
                     let Ok(polled) = polled else { continue };
@@ -124,8 +124,8 @@ impl Receiver {
     }
 }
 
-async fn poll(queue: Arc<dyn Queue>, request: ReceiveRequest, credit: Credit) -> Polled {
+async fn poll(queue: Arc<dyn Queue>, request: ReceiveRequest, credit: Credit, stop: CancellationToken) -> Polled {
     let since = Instant::now();
-    let answer = queue.receive(request).await;
+    let answer = queue.receive_until(request, &stop).await;
     Polled { credit, since, answer }
 }

@@ -3,8 +3,9 @@
 //! A long poll holds its connection for up to twenty seconds. Were deletes and visibility changes to share a pool with
 //! polls, finished work would queue behind idle waiting, run out of its lease and be done again.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_sqs::config::{Credentials, SharedHttpClient, StalledStreamProtectionConfig};
 use aws_smithy_http_client::{
@@ -13,7 +14,9 @@ use aws_smithy_http_client::{
 };
 
 use super::{queue::SqsQueue, sns::SnsPublisher};
-use crate::{BusError, Names};
+use crate::{
+    Bus, BusError, ConnectError, Difference, Names, Publisher, Queue, Topology, TopologyError, bus::until_it_answers,
+};
 
 /// Where the bus is.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +25,8 @@ pub struct AwsSettings {
     pub endpoint: Option<String>,
     pub region: Option<String>,
     pub names: Names,
+    /// Queues whose URL is known already (`SQS_QUEUE_URL`), by name; the others are looked up.
+    pub queue_urls: BTreeMap<String, String>,
 }
 
 /// Clients for SNS and SQS.
@@ -33,15 +38,8 @@ pub struct AwsBus {
     /// For everything that has to be answered soon.
     pub(super) settling: aws_sdk_sqs::Client,
     pub(super) names: Names,
+    queue_urls: BTreeMap<String, String>,
     endpoint: String,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("{bus} did not answer within {waited:?}")]
-pub struct ConnectError {
-    bus: String,
-    waited: Duration,
-    source: BusError,
 }
 
 const DEFAULT_REGION: &str = "us-east-1";
@@ -77,23 +75,8 @@ impl AwsBus {
             polling: sqs(&config, LONGEST_POLL + SETTLE),
             settling: sqs(&config, SETTLE),
             names: settings.names,
+            queue_urls: settings.queue_urls,
             endpoint: settings.endpoint.unwrap_or_else(|| "AWS".to_owned()),
-        }
-    }
-
-    /// Waits until the bus answers, telling about it every second, and gives up after `patience`.
-    pub async fn wait_until_ready(&self, patience: Duration) -> Result<(), ConnectError> {
-        let started = tokio::time::Instant::now();
-        let mut tick = tokio::time::interval(Duration::from_secs(1));
-        loop {
-            tick.tick().await;
-            let Err(source) = self.ping().await else { return Ok(()) };
-            let waited = started.elapsed();
-            let (seconds, of) = (waited.as_secs(), patience.as_secs());
-            tracing::info!("waiting for SNS and SQS at {} ({seconds} s of {of} s)", self.endpoint);
-            if waited >= patience {
-                return Err(ConnectError { bus: self.endpoint.clone(), waited: patience, source });
-            }
         }
     }
 
@@ -105,28 +88,43 @@ impl AwsBus {
             _ => Ok(()),
         }
     }
+}
 
-    pub fn names(&self) -> &Names {
+#[async_trait]
+impl Bus for AwsBus {
+    fn names(&self) -> &Names {
         &self.names
     }
 
-    pub fn publisher(&self) -> SnsPublisher {
-        SnsPublisher::new(self.sns.clone(), self.names.clone())
+    async fn wait_until_ready(&self, patience: Duration) -> Result<(), ConnectError> {
+        until_it_answers(&format!("SNS and SQS at {}", self.endpoint), patience, || self.ping()).await
     }
 
-    /// The queue called `name`, which has to exist.
-    pub async fn queue(&self, name: &str) -> Result<Arc<SqsQueue>, BusError> {
-        let found = self.settling.get_queue_url().queue_name(name).send().await;
-        let url = found
-            .map_err(|error| BusError::new("GetQueueUrl", name, error))?
-            .queue_url
-            .ok_or_else(|| BusError::new("GetQueueUrl", name, "the answer holds no URL"))?;
-        Ok(self.queue_at(name, &url))
+    fn publisher(&self) -> Arc<dyn Publisher> {
+        Arc::new(SnsPublisher::new(self.sns.clone(), self.names.clone()))
     }
 
-    /// The queue at a URL that is known already (`SQS_QUEUE_URL`).
-    pub fn queue_at(&self, name: &str, url: &str) -> Arc<SqsQueue> {
-        Arc::new(SqsQueue::new(name.to_owned(), url.to_owned(), self.polling.clone(), self.settling.clone()))
+    async fn queue(&self, name: &str) -> Result<Arc<dyn Queue>, BusError> {
+        let url = if let Some(url) = self.queue_urls.get(name) {
+            url.clone()
+        } else {
+            let found = self.settling.get_queue_url().queue_name(name).send().await;
+            let found = found.map_err(|error| BusError::new("GetQueueUrl", name, error))?;
+            found.queue_url.ok_or_else(|| BusError::new("GetQueueUrl", name, "the answer holds no URL"))?
+        };
+        Ok(Arc::new(SqsQueue::new(name.to_owned(), url, self.polling.clone(), self.settling.clone())))
+    }
+
+    async fn apply(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
+        self.apply_topology(topology).await
+    }
+
+    async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
+        self.verify_topology(topology).await
+    }
+
+    async fn remove(&self, topology: &Topology) -> Result<(), TopologyError> {
+        self.remove_topology(topology).await
     }
 }
 

@@ -13,6 +13,7 @@ use aws_sdk_sqs::{
 };
 use futures_util::{StreamExt, stream};
 use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
 
 use super::results::{all_failed, entry_id, positional};
 use crate::{
@@ -35,10 +36,6 @@ impl SqsQueue {
         Self { name, url, polling, settling }
     }
 
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
     fn error<E>(&self, operation: &'static str, error: SdkError<E>) -> BusError
     where
         E: std::error::Error + Send + Sync + 'static,
@@ -53,7 +50,11 @@ impl Queue for SqsQueue {
         &self.name
     }
 
-    async fn receive(&self, request: ReceiveRequest) -> Result<Vec<RawMessage>, BusError> {
+    async fn receive_until(
+        &self,
+        request: ReceiveRequest,
+        _stop: &CancellationToken,
+    ) -> Result<Vec<RawMessage>, BusError> {
         let answer = self
             .polling
             .receive_message()

@@ -51,9 +51,7 @@ impl SnsPublisher {
             }
         }
         *self.arns.lock().unwrap_or_else(PoisonError::into_inner) = listed;
-        self.known(topic).ok_or_else(|| {
-            EntryError::unavailable("NoTopic", format!("there is no topic `{topic}`: run `waypost topology apply`"))
-        })
+        self.known(topic).ok_or_else(|| EntryError::no_topic(topic))
     }
 
     fn known(&self, topic: &str) -> Option<String> {

@@ -1,7 +1,6 @@
 //! Making SNS and SQS match a [`Topology`], and saying where they don't.
 //!
-//! Both walk the same list of resources. [`AwsBus::apply`] is idempotent and never deletes; [`AwsBus::verify`] writes
-//! nothing.
+//! Both walk the same list of resources.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,32 +9,14 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 
 use super::connect::AwsBus;
-use crate::{BusError, QueueSettings, Subscriber, Topology};
-
-/// Something on the bus that is not as the topology says.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Difference {
-    pub resource: String,
-    pub setting: String,
-    pub expected: String,
-    /// `None`: not there.
-    pub found: Option<String>,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("could not {what}")]
-pub struct TopologyError {
-    what: String,
-    source: BusError,
-}
+use crate::{BusError, Difference, QueueSettings, Subscriber, Topology, TopologyError};
 
 /// Subscription filters are attributes of the message, not of its body: `type`, as every producer here sets it.
 const FILTER_SCOPE: &str = "MessageAttributes";
 
 impl AwsBus {
-    /// Makes what is missing and sets what differs. Answers what was different before.
-    pub async fn apply(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
-        let before = self.verify(topology).await?;
+    pub(super) async fn apply_topology(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
+        let before = self.verify_topology(topology).await?;
         if before.is_empty() {
             return Ok(before);
         }
@@ -60,9 +41,7 @@ impl AwsBus {
         Ok(before)
     }
 
-    /// Deletes the queues and topics of a topology, with everything in them. For installations that were made to be
-    /// thrown away.
-    pub async fn remove(&self, topology: &Topology) -> Result<(), TopologyError> {
+    pub(super) async fn remove_topology(&self, topology: &Topology) -> Result<(), TopologyError> {
         for subscriber in &topology.subscribers {
             let consumer = &subscriber.consumer;
             for name in [self.names.queue(consumer), self.names.dead_letter_queue(consumer)] {
@@ -82,14 +61,13 @@ impl AwsBus {
         Ok(())
     }
 
-    /// Compares; an empty answer means that everything is as it should be.
-    pub async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
+    pub(super) async fn verify_topology(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
         let topics = self.topic_arns().await?;
         let mut differences = Vec::new();
         for event in topology.topics() {
             let name = self.names.topic(event.as_str());
             if !topics.contains_key(&name) {
-                differences.push(missing(format!("topic {name}")));
+                differences.push(Difference::missing(format!("topic {name}")));
             }
         }
         for subscriber in &topology.subscribers {
@@ -131,7 +109,7 @@ impl AwsBus {
                 _ => None,
             };
             let Some(found) = found else {
-                differences.push(missing(resource));
+                differences.push(Difference::missing(resource));
                 continue;
             };
             for (setting, expected) in subscription_attributes(event.as_str()) {
@@ -289,7 +267,7 @@ fn subscription_attributes(event: &str) -> [(&'static str, String); 3] {
 fn compare(name: &str, expected: &Attributes, found: Option<&FoundQueue>, differences: &mut Vec<Difference>) {
     let resource = format!("queue {name}");
     let Some(found) = found else {
-        differences.push(missing(resource));
+        differences.push(Difference::missing(resource));
         return;
     };
     for (setting, value) in expected {
@@ -320,10 +298,6 @@ fn normal(text: &str) -> Value {
         }
     }
     serde_json::from_str(text).map_or_else(|_| Value::from(text), settle)
-}
-
-fn missing(resource: String) -> Difference {
-    Difference { resource, setting: "existence".to_owned(), expected: "exists".to_owned(), found: None }
 }
 
 fn sibling_arn(arn: &str, name: &str) -> String {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fixtures::TestBus;
 use messaging::{
-    AwsBus, AwsSettings, Names, Publisher, Queue, QueueSettings, Subscriber, Topology, conformance::Testbed,
+    AwsBus, AwsSettings, Bus, Publisher, Queue, QueueSettings, Subscriber, Topology, conformance::Testbed,
 };
 use schemas::EventType;
 
@@ -21,7 +21,7 @@ impl Testbed for LocalStack {
     }
 
     fn publisher(&self) -> Arc<dyn Publisher> {
-        Arc::new(self.0.bus.publisher())
+        self.0.bus.publisher()
     }
 }
 
@@ -79,8 +79,8 @@ async fn a_bus_that_is_not_there_is_waited_for_and_then_named() {
     let settings = AwsSettings {
         endpoint: Some("http://127.0.0.1:9".to_owned()),
         region: Some("us-east-1".to_owned()),
-        names: Names::default(),
+        ..AwsSettings::default()
     };
     let error = AwsBus::new(settings).await.wait_until_ready(std::time::Duration::from_secs(1)).await.unwrap_err();
-    assert_eq!(error.to_string(), "http://127.0.0.1:9 did not answer within 1s");
+    assert_eq!(error.to_string(), "SNS and SQS at http://127.0.0.1:9 did not answer within 1s");
 }

@@ -1,27 +1,43 @@
-use std::{collections::BTreeMap, ffi::OsString, fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    fmt::Display,
+    ops::RangeInclusive,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use super::SettingError;
 
-/// The environment as it was when it was read.
+/// The environment as it was when it was read. Clones share the list of what was asked for.
 #[derive(Clone)]
 pub struct Env {
     variables: BTreeMap<String, OsString>,
+    asked: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Env {
     /// This process's own.
     pub fn process() -> Self {
         let named = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-        Self { variables: named.collect() }
+        Self { variables: named.collect(), asked: Arc::default() }
     }
 
     /// Made of these variables, for tests.
     pub fn of<N: Into<String>, V: Into<OsString>>(variables: impl IntoIterator<Item = (N, V)>) -> Self {
-        Self { variables: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect() }
+        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
+        Self { variables: variables.collect(), asked: Arc::default() }
+    }
+
+    /// The names of all variables that were asked for so far, set or not.
+    pub fn asked_for(&self) -> BTreeSet<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The trimmed value. A variable that is set to nothing counts as unset: compose files and shells make such ones.
     pub fn optional(&self, name: &str) -> Result<Option<&str>, SettingError> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
         let Some(value) = self.variables.get(name) else { return Ok(None) };
         let value = value.to_str().ok_or_else(|| SettingError::hidden(name, "text in UTF-8"))?.trim();
         Ok((!value.is_empty()).then_some(value))
@@ -108,6 +124,14 @@ mod tests {
         assert_eq!(grace.to_string(), "GRACE is `1m`, should be a whole number from 1 to 600");
         let long = env.number_or("LONG", 1, 1..=2).unwrap_err().to_string();
         assert!(long.len() < 200, "{long}");
+    }
+
+    #[test]
+    fn whatever_was_asked_for_is_known_by_name() {
+        let env = Env::of([("LISTEN", "x")]);
+        let _ = env.clone().parsed::<SocketAddr>("LISTEN", "an address");
+        let _ = env.number_or("PERMITS", 2, 1..=64);
+        assert_eq!(env.asked_for(), ["LISTEN", "PERMITS"].map(str::to_owned).into());
     }
 
     #[test]

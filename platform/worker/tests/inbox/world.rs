@@ -102,8 +102,12 @@ impl Queue for LosesLeases {
         self.0.name()
     }
 
-    async fn receive(&self, request: ReceiveRequest) -> Result<Vec<RawMessage>, BusError> {
-        self.0.receive(request).await
+    async fn receive_until(
+        &self,
+        request: ReceiveRequest,
+        stop: &CancellationToken,
+    ) -> Result<Vec<RawMessage>, BusError> {
+        self.0.receive_until(request, stop).await
     }
 
     async fn delete(&self, receipts: &[Receipt]) -> Vec<Result<(), EntryError>> {

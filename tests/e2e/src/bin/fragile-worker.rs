@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use async_trait::async_trait;
-use messaging::{AwsBus, AwsSettings, Names, Queue};
+use messaging::{AwsBus, AwsSettings, Bus, Names, PostgresBus};
 use schemas::{Clock, UserCreatedV1};
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
@@ -41,17 +41,22 @@ fn variable(name: &str) -> anyhow::Result<String> {
     std::env::var(name).with_context(|| format!("{name} is not set"))
 }
 
+async fn bus() -> anyhow::Result<Arc<dyn Bus>> {
+    let names = Names::with_prefix(variable("WAYPOST_NAME_PREFIX")?);
+    if variable("EVENT_PUBLISHER_TYPE")? == "postgres" {
+        return Ok(Arc::new(PostgresBus::new(PgPool::connect(&variable("BUS_DATABASE_URL")?).await?, names)));
+    }
+    let endpoint = Some(variable("LOCALSTACK_ENDPOINT")?);
+    let settings = AwsSettings { endpoint, region: Some("us-east-1".to_owned()), names, ..AwsSettings::default() };
+    Ok(Arc::new(AwsBus::new(settings).await))
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let settings = AwsSettings {
-        endpoint: Some(variable("LOCALSTACK_ENDPOINT")?),
-        region: Some("us-east-1".to_owned()),
-        names: Names::with_prefix(variable("WAYPOST_NAME_PREFIX")?),
-    };
-    let bus = AwsBus::new(settings).await;
+    let bus = bus().await?;
     let consumer = Consumer::named("fragile").apply(RecordOrDie).build();
-    let queue: Arc<dyn Queue> = bus.queue(&bus.names().queue(consumer.name())).await?;
-    let dead_letters: Arc<dyn Queue> = bus.queue(&bus.names().dead_letter_queue(consumer.name())).await?;
+    let queue = bus.queue(&bus.names().queue(consumer.name())).await?;
+    let dead_letters = bus.queue(&bus.names().dead_letter_queue(consumer.name())).await?;
     let pool = PgPool::connect(&variable("USER_DATABASE_URL")?).await?;
     let settings = WorkerSettings {
         lease: Duration::from_secs(3),

@@ -2,7 +2,7 @@
 
 use std::{process::Stdio, sync::Arc, time::Duration};
 
-use fixtures::{TestBus, TestDatabase, eventually};
+use fixtures::{TestBus, TestDatabase, eventually, on_both_buses};
 use messaging::{OutgoingMessage, Queue, QueueSettings, ReceiveRequest};
 use schemas::{Clock, Envelope, Event, Header, Sequence, UserCreatedV1};
 use tokio::process::{Child, Command};
@@ -15,8 +15,8 @@ struct Fragile {
     dead_letters: Arc<dyn Queue>,
 }
 
-async fn fragile(max_receive_count: u32) -> Fragile {
-    let (bus, database) = tokio::join!(fixtures::bus(), fixtures::user_database());
+async fn fragile(bus: TestBus, max_receive_count: u32) -> Fragile {
+    let database = fixtures::user_database().await;
     let settings = QueueSettings { max_receive_count, ..QueueSettings::DEFAULT };
     let (queue, dead_letters) = bus.subscribe("fragile", &[UserCreatedV1::TYPE], settings).await;
     Fragile { bus, database, queue, dead_letters }
@@ -46,7 +46,7 @@ impl Fragile {
     fn start(&self) -> Child {
         Command::new(env!("CARGO_BIN_EXE_fragile-worker"))
             .env("USER_DATABASE_URL", &self.database.url)
-            .env("WAYPOST_NAME_PREFIX", &self.bus.prefix)
+            .envs(self.bus.environment.iter().map(|(name, value)| (*name, value.as_str())))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
@@ -76,9 +76,13 @@ impl Fragile {
     }
 }
 
-#[tokio::test]
-async fn a_message_that_kills_its_process_takes_no_neighbour_along() {
-    let world = fragile(QueueSettings::DEFAULT.max_receive_count).await;
+on_both_buses!(
+    a_message_that_kills_its_process_takes_no_neighbour_along,
+    a_message_that_only_ever_kills_ends_in_the_dead_letter_queue_and_has_no_report,
+);
+
+async fn a_message_that_kills_its_process_takes_no_neighbour_along(bus: TestBus) {
+    let world = fragile(bus, QueueSettings::DEFAULT.max_receive_count).await;
     let mut messages: Vec<_> = (0..20).map(|n| event(&format!("neighbour{n}"))).collect();
     messages.insert(4, event("killer"));
     world.send(&messages).await;
@@ -90,9 +94,8 @@ async fn a_message_that_kills_its_process_takes_no_neighbour_along() {
     assert!(dead.visible + dead.in_flight <= 1, "{dead:?}");
 }
 
-#[tokio::test]
-async fn a_message_that_only_ever_kills_ends_in_the_dead_letter_queue_and_has_no_report() {
-    let world = fragile(4).await;
+async fn a_message_that_only_ever_kills_ends_in_the_dead_letter_queue_and_has_no_report(bus: TestBus) {
+    let world = fragile(bus, 4).await;
     let killer = event("killer");
     world.send(std::slice::from_ref(&killer)).await;
     let died = world

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use auth_service::{HashLimits, PasswordHasher, Registration};
-use fixtures::{TestBus, TestDatabase, eventually};
+use fixtures::{TestBus, TestDatabase, eventually, on_both_buses};
 use messaging::{Queue, QueueSettings};
 use outbox::{OUTBOX, Relay, RelaySettings, Wake};
 use reqwest::{Client, StatusCode};
@@ -35,8 +35,8 @@ const PASSWORD: &str = "correct horse battery staple";
 
 impl Platform {
     /// The API; its relay and the workers are started by the test.
-    async fn start() -> Self {
-        let (auth, user, bus) = tokio::join!(fixtures::auth_database(), fixtures::user_database(), fixtures::bus());
+    async fn start(bus: TestBus) -> Self {
+        let (auth, user) = tokio::join!(fixtures::auth_database(), fixtures::user_database());
         let (queue, dead_letters) =
             bus.subscribe(user_service::NAME, &[UserCreatedV1::TYPE], QueueSettings::DEFAULT).await;
         let clock = Clock::system();
@@ -54,7 +54,7 @@ impl Platform {
     }
 
     fn start_relay(&mut self) {
-        let publisher = Arc::new(self.bus.bus.publisher());
+        let publisher = self.bus.bus.publisher();
         let relay = Relay::new(self.auth.pool.clone(), publisher, RelaySettings::default(), Clock::system());
         self.tasks.push(tokio::spawn(relay.run(self.wake.clone(), self.stop.clone())));
     }
@@ -113,9 +113,16 @@ impl Platform {
     }
 }
 
-#[tokio::test]
-async fn a_committed_registration_is_delivered() {
-    let mut platform = Platform::start().await;
+on_both_buses!(
+    a_committed_registration_is_delivered,
+    a_registration_that_is_rolled_back_is_not_delivered,
+    registrations_made_while_nothing_else_runs_are_delivered_when_it_does,
+    many_registrations_of_one_address_are_one_account_one_event_and_one_profile,
+    a_password_is_nowhere_but_in_its_hash,
+);
+
+async fn a_committed_registration_is_delivered(bus: TestBus) {
+    let mut platform = Platform::start(bus).await;
     platform.start_relay();
     platform.start_worker();
     assert_eq!(platform.register("Ada@Example.com").await, StatusCode::ACCEPTED);
@@ -126,9 +133,8 @@ async fn a_committed_registration_is_delivered() {
     platform.stop().await;
 }
 
-#[tokio::test]
-async fn a_registration_that_is_rolled_back_is_not_delivered() {
-    let mut platform = Platform::start().await;
+async fn a_registration_that_is_rolled_back_is_not_delivered(bus: TestBus) {
+    let mut platform = Platform::start(bus).await;
     // The commit itself fails, after everything was written.
     sqlx::raw_sql(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
@@ -148,9 +154,8 @@ async fn a_registration_that_is_rolled_back_is_not_delivered() {
     platform.stop().await;
 }
 
-#[tokio::test]
-async fn registrations_made_while_nothing_else_runs_are_delivered_when_it_does() {
-    let mut platform = Platform::start().await;
+async fn registrations_made_while_nothing_else_runs_are_delivered_when_it_does(bus: TestBus) {
+    let mut platform = Platform::start(bus).await;
     for user in 0..5 {
         assert_eq!(platform.register(&format!("user{user}@example.com")).await, StatusCode::ACCEPTED);
     }
@@ -161,9 +166,8 @@ async fn registrations_made_while_nothing_else_runs_are_delivered_when_it_does()
     platform.stop().await;
 }
 
-#[tokio::test]
-async fn many_registrations_of_one_address_are_one_account_one_event_and_one_profile() {
-    let mut platform = Platform::start().await;
+async fn many_registrations_of_one_address_are_one_account_one_event_and_one_profile(bus: TestBus) {
+    let mut platform = Platform::start(bus).await;
     platform.start_relay();
     platform.start_worker();
     platform.start_worker();
@@ -177,9 +181,8 @@ async fn many_registrations_of_one_address_are_one_account_one_event_and_one_pro
     platform.stop().await;
 }
 
-#[tokio::test]
-async fn a_password_is_nowhere_but_in_its_hash() {
-    let mut platform = Platform::start().await;
+async fn a_password_is_nowhere_but_in_its_hash(bus: TestBus) {
+    let mut platform = Platform::start(bus).await;
     platform.start_relay();
     assert_eq!(platform.register("ada@example.com").await, StatusCode::ACCEPTED);
     let message = eventually("the message", async || {

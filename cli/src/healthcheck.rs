@@ -1,0 +1,64 @@
+//! `waypost healthcheck`: is the service beside this command ready? For images without a shell.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::Context;
+use auth_service::AuthSettings;
+use clap::{Args, ValueEnum};
+use reqwest::Client;
+use service::settings::{Env, SettingErrors};
+
+use crate::{
+    outln,
+    run::{RELAY_ADMIN, WORKER_ADMIN},
+};
+
+#[derive(Debug, Args)]
+pub struct HealthCheck {
+    /// The service, which is looked for where its own settings have it listen
+    service: Listening,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Listening {
+    AuthService,
+    UserWorker,
+    Relay,
+}
+
+const PATIENCE: Duration = Duration::from_secs(4);
+
+impl HealthCheck {
+    pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
+        let listen = match self.service {
+            Listening::AuthService => AuthSettings::listen(env),
+            Listening::UserWorker => WORKER_ADMIN.read(env),
+            Listening::Relay => RELAY_ADMIN.read(env),
+        };
+        let url = format!("http://{}/readyz", reachable(listen.map_err(SettingErrors::from)?));
+        let client = Client::builder().no_proxy().timeout(PATIENCE).build()?;
+        let answer = client.get(&url).send().await.with_context(|| format!("{url} does not answer"))?;
+        let status = answer.status();
+        outln!("{url} answers {status}");
+        if status.is_success() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        eprintln!("{}", answer.text().await.unwrap_or_default());
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+/// Who listens on every address is asked on loopback.
+fn reachable(mut listen: SocketAddr) -> SocketAddr {
+    if listen.ip().is_unspecified() {
+        listen.set_ip(match listen {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        });
+    }
+    listen
+}

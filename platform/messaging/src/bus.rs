@@ -1,0 +1,55 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{BusError, Difference, Names, Publisher, Queue, Topology, TopologyError};
+
+/// A place where topics and queues are: SNS and SQS, or PostgreSQL.
+#[async_trait]
+pub trait Bus: Send + Sync + fmt::Debug {
+    fn names(&self) -> &Names;
+
+    /// Waits until the bus answers, telling about it every second, and gives up after `patience`.
+    async fn wait_until_ready(&self, patience: Duration) -> Result<(), ConnectError>;
+
+    fn publisher(&self) -> Arc<dyn Publisher>;
+
+    /// The queue called `name`, which has to exist.
+    async fn queue(&self, name: &str) -> Result<Arc<dyn Queue>, BusError>;
+
+    /// Makes what is missing and sets what differs; never deletes. Idempotent. Answers what was different before.
+    async fn apply(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError>;
+
+    /// Compares, and writes nothing; an empty answer means that everything is as it should be.
+    async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError>;
+
+    /// Deletes the queues and topics of a topology, with everything in them. For installations that were made to be
+    /// thrown away.
+    async fn remove(&self, topology: &Topology) -> Result<(), TopologyError>;
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{bus} did not answer within {waited:?}")]
+pub struct ConnectError {
+    bus: String,
+    waited: Duration,
+    source: BusError,
+}
+
+/// Asks once a second, at least once, until there is an answer or `patience` is at its end.
+pub(crate) async fn until_it_answers<F>(bus: &str, patience: Duration, ping: impl Fn() -> F) -> Result<(), ConnectError>
+where
+    F: Future<Output = Result<(), BusError>>,
+{
+    let started = tokio::time::Instant::now();
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tick.tick().await;
+        let Err(source) = ping().await else { return Ok(()) };
+        let waited = started.elapsed();
+        tracing::info!("waiting for {bus} ({} s of {} s)", waited.as_secs(), patience.as_secs());
+        if waited >= patience {
+            return Err(ConnectError { bus: bus.to_owned(), waited: patience, source });
+        }
+    }
+}

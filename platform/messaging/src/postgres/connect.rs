@@ -1,0 +1,86 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::{PgPool, postgres::PgConnectOptions};
+
+use super::{publisher::PostgresPublisher, queue::PostgresQueue, waking::Waking};
+use crate::{
+    Bus, BusError, ConnectError, Difference, Names, Publisher, Queue, Topology, TopologyError, bus::until_it_answers,
+};
+
+/// Topics and queues in one database.
+#[derive(Clone)]
+pub struct PostgresBus {
+    pub(super) pool: PgPool,
+    pub(super) names: Names,
+    place: String,
+    waking: Arc<Waking>,
+}
+
+impl PostgresBus {
+    /// `pool` is used for a moment at a time, however long receives wait. Listening takes one more connection, which is
+    /// opened with the first queue and can't go through a pooler that shares connections between transactions.
+    pub fn new(pool: PgPool, names: Names) -> Self {
+        let options = pool.connect_options();
+        let database = options.get_database().unwrap_or_else(|| options.get_username());
+        let place = format!("the bus in {database} at {}:{}", options.get_host(), options.get_port());
+        let waking = Arc::new(Waking::new(PgConnectOptions::clone(&options)));
+        Self { pool, names, place, waking }
+    }
+
+    async fn ping(&self) -> Result<(), BusError> {
+        const UNDEFINED_TABLE: &str = "42P01";
+        let asked = sqlx::query_scalar!("SELECT count(*) FROM bus.queues").fetch_one(&self.pool).await;
+        asked.map(drop).map_err(|error| {
+            let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+            let cause = match code.is_some_and(|code| code == UNDEFINED_TABLE) {
+                true => "there are no tables for queues: run `waypost migrate`".into(),
+                false => Box::<dyn std::error::Error + Send + Sync>::from(error),
+            };
+            BusError::new("looking for queues", &self.place, cause)
+        })
+    }
+}
+
+#[async_trait]
+impl Bus for PostgresBus {
+    fn names(&self) -> &Names {
+        &self.names
+    }
+
+    async fn wait_until_ready(&self, patience: Duration) -> Result<(), ConnectError> {
+        until_it_answers(&self.place, patience, || self.ping()).await
+    }
+
+    fn publisher(&self) -> Arc<dyn Publisher> {
+        Arc::new(PostgresPublisher::new(self.pool.clone(), self.names.clone()))
+    }
+
+    async fn queue(&self, name: &str) -> Result<Arc<dyn Queue>, BusError> {
+        let found = sqlx::query!("SELECT name FROM bus.queues WHERE name = $1", name).fetch_optional(&self.pool).await;
+        let found = found.map_err(|error| BusError::new("looking for the queue", name, error))?;
+        if found.is_none() {
+            let missing = "there is no such queue: run `waypost topology apply`";
+            return Err(BusError::new("looking for the queue", name, missing));
+        }
+        Ok(Arc::new(PostgresQueue::new(name.to_owned(), self.pool.clone(), self.waking.clone())))
+    }
+
+    async fn apply(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
+        self.apply_topology(topology).await
+    }
+
+    async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
+        self.verify_topology(topology).await
+    }
+
+    async fn remove(&self, topology: &Topology) -> Result<(), TopologyError> {
+        self.remove_topology(topology).await
+    }
+}
+
+impl fmt::Debug for PostgresBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresBus").field("place", &self.place).field("names", &self.names).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,42 @@
+use async_trait::async_trait;
+use sqlx::PgPool;
+
+use super::{MESSAGES_IN_A_STATEMENT, queue::Columns};
+use crate::{EntryError, MessageId, Names, OutgoingMessage, Publisher};
+
+#[derive(Debug)]
+pub struct PostgresPublisher {
+    pool: PgPool,
+    names: Names,
+}
+
+impl PostgresPublisher {
+    pub(super) fn new(pool: PgPool, names: Names) -> Self {
+        Self { pool, names }
+    }
+
+    /// All subscribed queues get the messages, or none does.
+    async fn insert(&self, topic: &str, columns: &Columns) -> Result<Vec<MessageId>, EntryError> {
+        let Columns { bodies, attributes, .. } = columns;
+        let ids = sqlx::query_scalar!("SELECT bus.publish($1, $2, $3)::text[]", topic, bodies, attributes)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(|error| EntryError::unavailable("Database", error.to_string()))?;
+        let ids = ids.ok_or_else(|| EntryError::no_topic(topic))?;
+        Ok(ids.into_iter().map(MessageId).collect())
+    }
+}
+
+#[async_trait]
+impl Publisher for PostgresPublisher {
+    async fn publish(&self, event_type: &str, messages: &[OutgoingMessage]) -> Vec<Result<MessageId, EntryError>> {
+        let topic = self.names.topic(event_type);
+        let mut results = Vec::with_capacity(messages.len());
+        for messages in messages.chunks(MESSAGES_IN_A_STATEMENT) {
+            let columns = Columns::of(messages);
+            let inserted = if columns.is_empty() { Ok(Vec::new()) } else { self.insert(&topic, &columns).await };
+            results.extend(columns.results(inserted));
+        }
+        results
+    }
+}

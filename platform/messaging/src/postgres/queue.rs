@@ -1,0 +1,238 @@
+//! `Queue` on a PGMQ queue.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::PgPool;
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{MESSAGES_IN_A_STATEMENT, waking::Waking};
+use crate::{
+    BusError, Counts, EntryError, MAX_BATCH_ENTRIES, MessageId, OutgoingMessage, Queue, RawMessage, Receipt,
+    ReceiveRequest, check_sendable,
+};
+
+/// The guarantee behind notifications.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+pub struct PostgresQueue {
+    name: String,
+    pool: PgPool,
+    woken: Arc<Notify>,
+    /// Keeps the listening connection open as long as somebody may wait.
+    _waking: Arc<Waking>,
+}
+
+impl PostgresQueue {
+    pub(super) fn new(name: String, pool: PgPool, waking: Arc<Waking>) -> Self {
+        let woken = waking.of(&name);
+        Self { name, pool, woken, _waking: waking }
+    }
+
+    async fn take(&self, request: ReceiveRequest) -> Result<Vec<RawMessage>, sqlx::Error> {
+        let most = request.max.clamp(1, MAX_BATCH_ENTRIES) as i32;
+        let rows = sqlx::query!(
+            r#"SELECT msg_id AS "msg_id!", read_ct AS "read_ct!", id AS "id!", body, attributes, sent_at
+                 FROM bus.receive($1, $2, $3)"#,
+            self.name,
+            most,
+            request.visibility.as_secs_f64(),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let messages = rows.into_iter().map(|row| RawMessage {
+            id: MessageId(row.id),
+            receipt: Handle { msg_id: row.msg_id, read_ct: row.read_ct }.into(),
+            body: row.body.unwrap_or_default(),
+            // Put there by somebody else, attributes may be anything.
+            attributes: row.attributes.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+            receive_count: row.read_ct.unsigned_abs(),
+            sent_at: row.sent_at,
+        });
+        Ok(messages.collect())
+    }
+
+    /// When to look again, unless woken before.
+    async fn next_look(&self) -> Result<Instant, sqlx::Error> {
+        let seconds = sqlx::query_scalar!("SELECT bus.next_visible($1)", self.name).fetch_one(&self.pool).await?;
+        let visible = seconds.map_or(LOOK_EVERY, Duration::from_secs_f64);
+        Ok(Instant::now() + visible.min(LOOK_EVERY))
+    }
+
+    fn error(&self, operation: &'static str, error: sqlx::Error) -> BusError {
+        BusError::new(operation, &self.name, error)
+    }
+}
+
+#[async_trait]
+impl Queue for PostgresQueue {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn receive_until(
+        &self,
+        request: ReceiveRequest,
+        stop: &CancellationToken,
+    ) -> Result<Vec<RawMessage>, BusError> {
+        let deadline = Instant::now() + request.wait;
+        loop {
+            // Registered before looking: what is sent between looking and waiting still wakes.
+            let woken = self.woken.notified();
+            let mut woken = std::pin::pin!(woken);
+            woken.as_mut().enable();
+            let messages = self.take(request).await.map_err(|error| self.error("receiving", error))?;
+            if !messages.is_empty() || stop.is_cancelled() || Instant::now() >= deadline {
+                return Ok(messages);
+            }
+            let next = self.next_look().await.map_err(|error| self.error("receiving", error))?;
+            tokio::select! {
+                () = woken => {}
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep_until(next.min(deadline)) => {}
+            }
+        }
+    }
+
+    async fn delete(&self, receipts: &[Receipt]) -> Vec<Result<(), EntryError>> {
+        let handles: Vec<_> = receipts.iter().map(Handle::parse).collect();
+        let (msg_ids, read_cts) = columns(handles.iter().flatten());
+        let deleted = sqlx::query_scalar!("SELECT bus.delete($1, $2, $3)", self.name, &msg_ids, &read_cts)
+            .fetch_one(&self.pool)
+            .await;
+        settled(&handles, deleted)
+    }
+
+    async fn change_visibility(&self, changes: &[(Receipt, Duration)]) -> Vec<Result<(), EntryError>> {
+        let handles: Vec<_> = changes.iter().map(|(receipt, _)| Handle::parse(receipt)).collect();
+        let (msg_ids, read_cts) = columns(handles.iter().flatten());
+        let seconds: Vec<_> = handles
+            .iter()
+            .zip(changes)
+            .filter(|(handle, _)| handle.is_some())
+            .map(|(_, (_, visibility))| visibility.as_secs_f64())
+            .collect();
+        let updating = sqlx::query_scalar!(
+            "SELECT bus.change_visibility($1, $2, $3, $4)",
+            self.name,
+            &msg_ids,
+            &read_cts,
+            &seconds
+        );
+        settled(&handles, updating.fetch_one(&self.pool).await)
+    }
+
+    async fn send(&self, messages: &[OutgoingMessage]) -> Vec<Result<MessageId, EntryError>> {
+        let mut results = Vec::with_capacity(messages.len());
+        for messages in messages.chunks(MESSAGES_IN_A_STATEMENT) {
+            let columns = Columns::of(messages);
+            let Columns { bodies, attributes, .. } = &columns;
+            let sent = sqlx::query_scalar!("SELECT bus.send($1, $2, $3)::text[]", self.name, bodies, attributes);
+            let inserted = match sent.fetch_one(&self.pool).await {
+                Ok(ids) => Ok(ids.unwrap_or_default().into_iter().map(MessageId).collect()),
+                Err(error) => Err(EntryError::unavailable("Database", error.to_string())),
+            };
+            results.extend(columns.results(inserted));
+        }
+        results
+    }
+
+    async fn counts(&self) -> Result<Counts, BusError> {
+        let counted =
+            sqlx::query!(r#"SELECT visible AS "visible!", in_flight AS "in_flight!" FROM bus.counts($1)"#, self.name);
+        let row = counted.fetch_one(&self.pool).await.map_err(|error| self.error("counting", error))?;
+        Ok(Counts { visible: row.visible.unsigned_abs(), in_flight: row.in_flight.unsigned_abs() })
+    }
+}
+
+impl fmt::Debug for PostgresQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresQueue").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What a receipt says: which message, and which of its deliveries.
+#[derive(Debug, Clone, Copy)]
+struct Handle {
+    msg_id: i64,
+    read_ct: i32,
+}
+
+impl Handle {
+    fn parse(receipt: &Receipt) -> Option<Self> {
+        let (msg_id, read_ct) = receipt.0.split_once(':')?;
+        Some(Self { msg_id: msg_id.parse().ok()?, read_ct: read_ct.parse().ok()? })
+    }
+}
+
+impl From<Handle> for Receipt {
+    fn from(handle: Handle) -> Self {
+        Self(format!("{}:{}", handle.msg_id, handle.read_ct))
+    }
+}
+
+fn columns<'a>(handles: impl Iterator<Item = &'a Handle>) -> (Vec<i64>, Vec<i32>) {
+    handles.map(|handle| (handle.msg_id, handle.read_ct)).unzip()
+}
+
+/// One result per receipt, from the answers for those that could be read.
+fn settled(handles: &[Option<Handle>], answers: Result<Option<Vec<bool>>, sqlx::Error>) -> Vec<Result<(), EntryError>> {
+    let mut answers = match answers {
+        Ok(answers) => answers.unwrap_or_default().into_iter(),
+        Err(error) => return vec![Err(EntryError::unavailable("Database", error.to_string())); handles.len()],
+    };
+    let gone = |code: &str| Err(EntryError::Gone { code: code.to_owned() });
+    let results = handles.iter().map(|handle| match handle {
+        None => gone("ReceiptIsInvalid"),
+        Some(_) if answers.next() == Some(true) => Ok(()),
+        Some(_) => gone("NotInFlight"),
+    });
+    results.collect()
+}
+
+/// Messages as columns, without those that no bus would take.
+pub(super) struct Columns {
+    pub bodies: Vec<String>,
+    pub attributes: Vec<String>,
+    refused: Vec<Option<EntryError>>,
+}
+
+impl Columns {
+    pub fn of(messages: &[OutgoingMessage]) -> Self {
+        let mut columns = Self { bodies: Vec::new(), attributes: Vec::new(), refused: Vec::new() };
+        for message in messages {
+            let checked = check_sendable(message).map_err(|error| error.to_string());
+            match checked.and_then(|()| as_json(&message.attributes)) {
+                Ok(attributes) => {
+                    columns.bodies.push(message.body.clone());
+                    columns.attributes.push(attributes);
+                    columns.refused.push(None);
+                }
+                Err(error) => columns.refused.push(Some(EntryError::refused("InvalidParameter", error))),
+            }
+        }
+        columns
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bodies.is_empty()
+    }
+
+    /// One result per message, at its position.
+    pub fn results(self, inserted: Result<Vec<MessageId>, EntryError>) -> Vec<Result<MessageId, EntryError>> {
+        let (mut ids, error) = match inserted {
+            Ok(ids) => (ids.into_iter(), EntryError::unavailable("NoAnswer", "the answer does not mention the entry")),
+            Err(error) => (Vec::new().into_iter(), error),
+        };
+        let results = self.refused.into_iter().map(|refused| match refused {
+            Some(refused) => Err(refused),
+            None => ids.next().ok_or_else(|| error.clone()),
+        });
+        results.collect()
+    }
+}
+
+fn as_json(attributes: &BTreeMap<String, String>) -> Result<String, String> {
+    serde_json::to_string(attributes).map_err(|error| error.to_string())
+}

@@ -1,0 +1,182 @@
+//! Making the tables match a [`Topology`], and saying where they don't.
+
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use super::PostgresBus;
+use crate::{BusError, Difference, Topology, TopologyError};
+
+/// What has to be there, and one row's worth of it.
+enum Resource {
+    Topic { name: String },
+    Queue { name: String, redrive: Option<Redrive> },
+    Subscription { topic: String, queue: String, filter_policy: Value },
+}
+
+struct Redrive {
+    dead_letter_queue: String,
+    max_receive_count: i32,
+}
+
+impl PostgresBus {
+    pub(super) async fn apply_topology(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
+        let failed = |error| failed("apply the topology", error);
+        let mut tx = self.pool.begin().await.map_err(failed)?;
+        // Several may apply the same one, each to the tables as the one before left them.
+        sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('waypost-topology', 0))")
+            .execute(&mut *tx)
+            .await
+            .map_err(failed)?;
+        let mut before = Vec::new();
+        for resource in self.resources(topology) {
+            let differences = resource.compare(&mut tx).await.map_err(failed)?;
+            if !differences.is_empty() {
+                resource.make(&mut tx).await.map_err(|error| self::failed(&format!("make {resource}"), error))?;
+            }
+            before.extend(differences);
+        }
+        tx.commit().await.map_err(failed)?;
+        Ok(before)
+    }
+
+    pub(super) async fn verify_topology(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
+        let failed = |error| failed("compare the topology", error);
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        let mut differences = Vec::new();
+        for resource in self.resources(topology) {
+            differences.extend(resource.compare(&mut connection).await.map_err(failed)?);
+        }
+        Ok(differences)
+    }
+
+    pub(super) async fn remove_topology(&self, topology: &Topology) -> Result<(), TopologyError> {
+        let failed = |error| failed("remove the topology", error);
+        let mut tx = self.pool.begin().await.map_err(failed)?;
+        // Backwards: a queue goes before the dead-letter queue that it refers to.
+        for resource in self.resources(topology).iter().rev() {
+            resource.remove(&mut tx).await.map_err(failed)?;
+        }
+        tx.commit().await.map_err(failed)
+    }
+
+    /// In the order in which they can be made.
+    fn resources(&self, topology: &Topology) -> Vec<Resource> {
+        let names = &self.names;
+        let topics = topology.topics().into_iter();
+        let mut resources: Vec<_> = topics.map(|event| Resource::Topic { name: names.topic(event.as_str()) }).collect();
+        for subscriber in &topology.subscribers {
+            let (queue, dead_letters) =
+                (names.queue(&subscriber.consumer), names.dead_letter_queue(&subscriber.consumer));
+            resources.push(Resource::Queue { name: dead_letters.clone(), redrive: None });
+            let max_receive_count = i32::try_from(subscriber.settings.max_receive_count).unwrap_or(i32::MAX);
+            let redrive = Some(Redrive { dead_letter_queue: dead_letters, max_receive_count });
+            resources.push(Resource::Queue { name: queue.clone(), redrive });
+            resources.extend(subscriber.events.iter().map(|event| Resource::Subscription {
+                topic: names.topic(event.as_str()),
+                queue: queue.clone(),
+                filter_policy: json!({ "type": [event.as_str()] }),
+            }));
+        }
+        resources
+    }
+}
+
+impl Resource {
+    /// What is not as it should be; one difference where the whole is missing.
+    async fn compare(&self, connection: &mut PgConnection) -> Result<Vec<Difference>, sqlx::Error> {
+        let missing = || vec![Difference::missing(self.to_string())];
+        let (setting, expected, found) = match self {
+            Self::Topic { name } => {
+                let found = sqlx::query!("SELECT name FROM bus.topics WHERE name = $1", name);
+                return Ok(found.fetch_optional(connection).await?.map_or_else(missing, |_| Vec::new()));
+            }
+            Self::Queue { name, redrive } => {
+                let found =
+                    sqlx::query!("SELECT dead_letter_queue, max_receive_count FROM bus.queues WHERE name = $1", name);
+                let Some(found) = found.fetch_optional(connection).await? else { return Ok(missing()) };
+                let found = found.dead_letter_queue.zip(found.max_receive_count);
+                let expected = redrive
+                    .as_ref()
+                    .map(|redrive| redrive_policy(&redrive.dead_letter_queue, redrive.max_receive_count));
+                ("RedrivePolicy", expected, found.map(|(queue, count)| redrive_policy(&queue, count)))
+            }
+            Self::Subscription { topic, queue, filter_policy } => {
+                let found = sqlx::query_scalar!(
+                    "SELECT filter_policy::text FROM bus.subscriptions WHERE topic = $1 AND queue = $2",
+                    topic,
+                    queue
+                );
+                let Some(found) = found.fetch_optional(connection).await? else { return Ok(missing()) };
+                let found = found.and_then(|text| serde_json::from_str(&text).ok());
+                ("FilterPolicy", Some(filter_policy.clone()), found)
+            }
+        };
+        if expected == found {
+            return Ok(Vec::new());
+        }
+        let text = |value: Option<Value>| value.map(|value| value.to_string());
+        let expected = text(expected).unwrap_or_else(|| "none".to_owned());
+        Ok(vec![Difference { resource: self.to_string(), setting: setting.to_owned(), expected, found: text(found) }])
+    }
+
+    async fn make(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Topic { name } => {
+                sqlx::query!("INSERT INTO bus.topics (name) VALUES ($1) ON CONFLICT DO NOTHING", name)
+                    .execute(connection)
+                    .await?;
+            }
+            Self::Queue { name, redrive } => {
+                let dead_letter_queue = redrive.as_ref().map(|redrive| redrive.dead_letter_queue.as_str());
+                let max_receive_count = redrive.as_ref().map(|redrive| redrive.max_receive_count);
+                sqlx::query!("SELECT bus.create_queue($1, $2, $3)", name, dead_letter_queue, max_receive_count)
+                    .execute(connection)
+                    .await?;
+            }
+            Self::Subscription { topic, queue, filter_policy } => {
+                sqlx::query!(
+                    "INSERT INTO bus.subscriptions (topic, queue, filter_policy) VALUES ($1, $2, $3::text::jsonb)
+                     ON CONFLICT (topic, queue) DO UPDATE SET filter_policy = EXCLUDED.filter_policy",
+                    topic,
+                    queue,
+                    filter_policy.to_string()
+                )
+                .execute(connection)
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Topic { name } => {
+                sqlx::query!("DELETE FROM bus.topics WHERE name = $1", name).execute(connection).await?;
+            }
+            Self::Queue { name, .. } => {
+                sqlx::query!("SELECT bus.drop_queue($1)", name).fetch_one(connection).await?;
+            }
+            // Goes with its queue.
+            Self::Subscription { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Topic { name } => write!(f, "topic {name}"),
+            Self::Queue { name, .. } => write!(f, "queue {name}"),
+            Self::Subscription { topic, queue, .. } => write!(f, "subscription {topic} → {queue}"),
+        }
+    }
+}
+
+fn redrive_policy(dead_letter_queue: &str, max_receive_count: i32) -> Value {
+    json!({ "deadLetterQueue": dead_letter_queue, "maxReceiveCount": max_receive_count })
+}
+
+fn failed(what: &str, error: sqlx::Error) -> TopologyError {
+    TopologyError { what: what.to_owned(), source: BusError::new("changing topics and queues", "bus_db", error) }
+}
