@@ -7,13 +7,17 @@ told in the end, also when one fails.
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from messages import say
+from compose import check_compose
+from containers import validate_compose
+from messages import Failure, say
+from places import ROOT
 from programs import cargo, run
 
 # Name, cargo's arguments, variables, and whether --fast keeps it.
@@ -61,3 +65,12 @@ def run_lints(step: Step, options: argparse.Namespace) -> None:
             step("get cargo-deny", lambda: cargo(CARGO_DENY))
         step(name, lambda: cargo(command, **variables))  # noqa: B023
     step("dev", lambda: run([sys.executable, "-W", "error", "-c", COMPILE_DEV]))
+    step("containers", lambda: check_containers(options))
+
+
+def check_containers(options: argparse.Namespace) -> None:
+    check_compose()
+    validate_compose(options.install)
+    (rust,) = re.findall(r'^channel = "(.+)"', (ROOT / "rust-toolchain.toml").read_text(), re.MULTILINE)
+    if f"FROM rust:{rust}-" not in (ROOT / "Dockerfile").read_text():
+        raise Failure(f"the Dockerfile does not build with Rust {rust}, which rust-toolchain.toml names")

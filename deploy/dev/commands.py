@@ -12,57 +12,112 @@ import os
 import shlex
 import shutil
 from contextlib import ExitStack
+from pathlib import Path
 
 from checks import run_lints, steps
+from compose import ADMINER, check_compose, write_compose
+from compose import infra as compose_infra
+from containers import compose_down, compose_up
 from messages import UsageError, say
-from places import HOST, environment, state
+from places import (
+    AUTH_SERVICE,
+    HOST,
+    OWN_VARIABLES,
+    POSTGRES_SERVERS,
+    ROOT,
+    Bus,
+    environment,
+    here,
+    remember_bus,
+    remembered_bus,
+    state,
+)
 from programs import build, cargo, foreground, run
 from query_data import describe_queries
-from servers import borrowed_infra, infra, services, start_infra
+from servers import borrowed_infra, known, leave, services, start_infra
 from supervision import locked, record_of, running, start, stop_all
+
+TRAVEL = {Bus.EMBEDDED: "events travel in PostgreSQL", Bus.LOCALSTACK: "events travel through SNS and SQS"}
 
 
 def demo(options: argparse.Namespace) -> int:
-    """run `waypost demo`, with its arguments"""
-    with borrowed_infra():
-        return foreground([str(build()), "demo", *options.rest], environment())
+    """run `waypost demo`, with its arguments: in PostgreSQL alone, or with --localstack on SNS and SQS"""
+    bus = Bus.LOCALSTACK if "--localstack" in options.rest else Bus.EMBEDDED
+    with borrowed_infra(bus):
+        return foreground([str(build()), "demo", *options.rest], environment(bus))
 
 
 def test(options: argparse.Namespace) -> None:
     """run all checks and tests, as CI does"""
     with steps() as step, ExitStack() as stack:
         run_lints(step, options)
-        step("infrastructure", lambda: stack.enter_context(borrowed_infra()))
+        step("infrastructure", lambda: stack.enter_context(borrowed_infra(Bus.LOCALSTACK)))
         step("query data", lambda: describe_queries(check=True))
         step("tests", lambda: cargo("test --workspace --locked"))
 
 
 def up(options: argparse.Namespace) -> None:
-    """start the stack, or bring it up to date"""
-    start_infra()
+    """start the stack, bring it up to date, or switch it to the other bus"""
+    if options.docker:
+        return up_docker(options)
+    bus = Bus.LOCALSTACK if options.localstack else Bus.EMBEDDED
+    start_infra(bus)
+    binary = Path() if options.infra else build()
+    leave(remembered_bus() or bus, bus)
+    remember_bus(bus)
     if not options.infra:
-        binary = build()
-        run([str(binary), "migrate"], environment())
-        run([str(binary), "topology", "apply"], environment())
+        run([str(binary), "migrate"], environment(bus))
+        run([str(binary), "topology", "apply"], environment(bus))
         with locked(state("lock")):
-            start(services(binary))
-    say(f"\nUp, with data and logs in {state()}:")
-    for server in filter(lambda server: running(server.name), [*infra(), *services()]):
-        say(f"  {server.title:<16} {HOST}:{server.port}")
-    say('\nTry next:\n  eval "$(./dev env)"\n  ./dev status\n  ./dev down')
+            start(services(bus, binary))
+    say(f"\nUp, with data and logs in {state()}; {TRAVEL[bus]}:")
+    for server in filter(lambda server: running(server.name), known(bus)):
+        say(f"  {server.title:<20} {HOST}:{server.port}")
+    dead_letters = f"{shlex.quote(str(binary))} dlq list"
+    using = [registration(here(AUTH_SERVICE.place)), "./dev logs user-worker -f", dead_letters]
+    try_next('eval "$(./dev env)"', *([] if options.infra else using), "./dev status", "./dev down")
+
+
+def up_docker(options: argparse.Namespace) -> None:
+    if options.localstack:
+        raise UsageError("--docker and --localstack exclude each other: the containers have LocalStack anyway")
+    compose_up(compose_infra() if options.infra else ())
+    bus = os.environ.get("EVENT_PUBLISHER_TYPE") or Bus.LOCALSTACK.value
+    say(f"\nUp, in containers, with EVENT_PUBLISHER_TYPE={bus}:")
     if not options.infra:
-        body = '{"email": "ada@example.org", "password": "correct horse battery staple"}'
-        url = f"{environment()['AUTH_URL']}/v1/auth/register"
-        say(f"  curl -i {url} -H 'content-type: application/json' -d '{body}'")
-        say(f"  ./dev logs user-worker -f\n  {shlex.quote(str(binary))} dlq list")
+        say(f"  {AUTH_SERVICE.name:<20} http://{HOST}:{AUTH_SERVICE.base_port}")
+    say(f"  {'Adminer':<20} http://{HOST}:{ADMINER.base_port}, as <name>_user with <name>_pass:")
+    for database in (database for server in POSTGRES_SERVERS for database in server.databases):
+        account = f"pgsql={database.place.host}&username={database.name}_user&db={database.name}_db"
+        say(f"  {database.name + '_db':<20} http://{HOST}:{ADMINER.base_port}/?{account}")
+    using = [registration(f"{HOST}:{AUTH_SERVICE.base_port}"), "docker compose logs --follow user-worker"]
+    scale = "docker compose up --detach --scale user-worker=4"
+    try_next(*([] if options.infra else [*using, scale]), "docker compose ps --all", "./dev down --docker")
+
+
+def registration(address: str) -> str:
+    body = '{"email": "ada@example.org", "password": "correct horse battery staple"}'
+    return f"curl -i http://{address}/v1/auth/register -H 'content-type: application/json' -d '{body}'"
+
+
+def try_next(*commands: str) -> None:
+    """Commands that work as they are printed, wherever this one was typed."""
+    given = [f"{name}={shlex.quote(os.environ[name])}" for name in OWN_VARIABLES if os.environ.get(name)]
+    before = [f"export {' '.join(given)}"] if given else []
+    before += [f"cd {shlex.quote(str(ROOT))}"] if Path.cwd() != ROOT else []
+    say("\n  ".join(["\nTry next:", *before, *commands]))
 
 
 def down(options: argparse.Namespace) -> None:
     """stop what runs"""
+    if options.docker:
+        compose_down(options.wipe)
+        return say(f"all containers stopped; their volumes are {'removed' if options.wipe else 'kept'}")
     if not state("waypost-clone").exists():
         return say("nothing to stop: this clone has no state folder")
-    known = [server.name for server in (*infra(), *services())]
-    stop_all([*known, *(file.stem for file in state("run").glob("*.json") if file.stem not in known)])
+    names = [server.name for server in known(Bus.LOCALSTACK)]
+    stop_all([*names, *(file.stem for file in state("run").glob("*.json") if file.stem not in names)])
+    state("bus").unlink(missing_ok=True)
     if options.wipe:
         shutil.rmtree(state())
     say(f"all stopped; {'removed' if options.wipe else 'data and logs stay in'} {state()}")
@@ -70,8 +125,9 @@ def down(options: argparse.Namespace) -> None:
 
 def status(options: argparse.Namespace) -> None:
     """tell what runs where"""
+    bus = remembered_bus() or Bus.EMBEDDED
     rows = []
-    for server in (*infra(), *services()):
+    for server in known(bus):
         live = running(server.name)
         how = ("ready" if server.ready() else "not ready") if live else "died" if record_of(server.name) else "stopped"
         place = {key: live.get(key) for key in ("pid", "port", "since")}
@@ -80,6 +136,8 @@ def status(options: argparse.Namespace) -> None:
         return print(json.dumps(rows))
     for row in ({key: key.upper() for key in rows[0]}, *rows):
         say("{:<14} {:<10} {:>8} {:>6}  {}".format(*(value or "-" for value in row.values())))
+    if remembered_bus():
+        say(TRAVEL[bus])
 
 
 def logs(options: argparse.Namespace) -> None:
@@ -95,7 +153,7 @@ def logs(options: argparse.Namespace) -> None:
 
 def env(_options: argparse.Namespace) -> None:
     """print the variables to use the stack by"""
-    for name, value in environment().items():
+    for name, value in environment(remembered_bus() or Bus.EMBEDDED).items():
         print(f"export {name}='{value}'")
 
 
@@ -107,5 +165,10 @@ def lint(options: argparse.Namespace) -> None:
 
 def sqlx(options: argparse.Namespace) -> None:
     """refresh .sqlx, the offline query data"""
-    with borrowed_infra():
+    with borrowed_infra(Bus.EMBEDDED):
         describe_queries(options.check)
+
+
+def compose(options: argparse.Namespace) -> None:
+    """write compose.yaml from the tables"""
+    check_compose() if options.check else write_compose()

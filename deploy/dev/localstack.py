@@ -8,18 +8,24 @@ LAUNCHER binds its endpoints to loopback before it runs it, in one process witho
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import sys
 from pathlib import Path
 
+from installing import Need
 from messages import Failure, timed
-from places import HOST, LOCALSTACK_PORT, port, state
+from places import HOST, LOCALSTACK, port, state
 from programs import run
 from supervision import Server, answers, locked
 
-LOCALSTACK = """localstack-core[base-runtime]==4.12.0 moto-ext cbor2==5.7.1 pyopenssl==25.1.0 cryptography==45.0.7
+VERSION = "4.12.0"
+PACKAGES = f"""localstack-core[base-runtime]=={VERSION} moto-ext cbor2==5.7.1 pyopenssl==25.1.0 cryptography==45.0.7
     service-identity==24.2.0"""
+# compose.yaml has version and settings, too.
+SETTINGS = {"SERVICES": "sns,sqs", "DISABLE_EVENTS": "1", "SKIP_SSL_CERT_DOWNLOAD": "1", "DNS_ADDRESS": "0"}
+VENV = Need("Python's venv", "python3-venv", lambda: importlib.util.find_spec("ensurepip"))
 LAUNCHER = "; ".join(
     (
         "import functools",
@@ -34,7 +40,7 @@ LAUNCHER = "; ".join(
 def localstack_venv() -> Path:
     """Shared by all clones; one for each version of Python, which it does not outlive."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "waypost" / f"localstack-4.12.0-py{sys.version_info.major}.{sys.version_info.minor}"
+    return cache / "waypost" / f"localstack-{VERSION}-py{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def make_localstack() -> None:
@@ -42,20 +48,19 @@ def make_localstack() -> None:
     complete, python = venv / "complete", venv / "bin/python"
     venv.parent.mkdir(parents=True, exist_ok=True)
     with locked(venv.with_name(f"{venv.name}.lock")):
-        if python.exists() and complete.exists() and complete.read_text() == LOCALSTACK:
+        if python.exists() and complete.exists() and complete.read_text() == PACKAGES:
             return
         if not (3, 10) <= sys.version_info < (3, 14):
             version = sys.version.split()[0]
             raise Failure(f"LocalStack needs Python 3.10 to 3.13, and this is {version}: run `python3.13 ./dev …`")
         with timed(f"installing LocalStack into {venv}, once for all clones: about a minute"):
             run([sys.executable, "-m", "venv", "--clear", str(venv)])
-            run([str(python), "-m", "pip", "install", "--quiet", *LOCALSTACK.split()])
-        complete.write_text(LOCALSTACK)
+            run([str(python), "-m", "pip", "install", "--quiet", *PACKAGES.split()])
+        complete.write_text(PACKAGES)
 
 
 def localstack() -> Server:
-    number = port(LOCALSTACK_PORT)
-    settings = "SERVICES=sns,sqs DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 DNS_ADDRESS=0"
+    number = port(LOCALSTACK.base_port)
     places = {"FILESYSTEM_ROOT": str(state("localstack")), "GATEWAY_LISTEN": f"{HOST}:{number}"}
     return Server(
         name="localstack",
@@ -63,8 +68,9 @@ def localstack() -> Server:
         port=number,
         command=[str(localstack_venv() / "bin/python"), "-I", "-c", LAUNCHER],
         ready=lambda: answers(number, "/_localstack/health"),
+        needs=(VENV,),
         prepare=make_localstack,
-        variables=dict(setting.split("=") for setting in settings.split()) | places,
+        variables=SETTINGS | places,
         stop_signal=signal.SIGKILL,  # it has nothing to save, and SIGTERM while it starts makes it hang
         patience=180,
     )

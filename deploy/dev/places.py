@@ -1,12 +1,14 @@
-"""What there is and where: the tables of databases and services, their ports, the variables, the state folder.
+"""What there is and where: the tables of servers, databases and services, their ports, the variables, the state folder.
 
-Tables     DATABASES, SERVICES and environment() say what there is, the other modules only walk them. environment() is
-           the one source of every variable: `./dev env` prints it; the services, the demo and the tests get it.
+Tables     POSTGRES_SERVERS, DATABASES, SERVICES and environment() say what there is, the other modules only walk them.
+           environment() is the one source of every variable: `./dev env` prints it; the services, the demo, the tests
+           and compose.yaml get it. It is told by which bus events travel, and how to write an address: here() for
+           what runs on this machine, in_compose() for what runs in containers.
 Ports      Everything listens on 127.0.0.1 only, on its own port + WAYPOST_PORT_OFFSET (default 0).
 State      One folder for each clone, /var/tmp/waypost-<uid>-<hash of the clone's path> or WAYPOST_STATE_DIR:
            <name>/ is where a process works, run/<name>.json says which process it is, logs/<name>.log is what it
-           printed. It is outside the clone because PostgreSQL refuses to run as root: it then runs as `postgres`,
-           who must be able to reach its data.
+           printed, bus says for which bus `./dev up` started what is up. It is outside the clone because PostgreSQL
+           refuses to run as root: it then runs as `postgres`, who must be able to reach its data.
 """
 
 from __future__ import annotations
@@ -14,51 +16,140 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from messages import Failure, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
+OWN_VARIABLES = ("WAYPOST_PORT_OFFSET", "WAYPOST_STATE_DIR")
+
+
+class Bus(Enum):
+    """How events travel, as EVENT_PUBLISHER_TYPE says it."""
+
+    EMBEDDED = "postgres"  # in bus_db: needs PostgreSQL only
+    LOCALSTACK = "sns"  # SNS and SQS, which LocalStack plays: the only one that needs everything
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a server listens: on this machine, and in compose."""
+
+    host: str
+    base_port: int
+    inner_port: int
+
+
+Address = Callable[[Place], str]
+
+
+def here(place: Place) -> str:
+    return f"{HOST}:{port(place.base_port)}"
+
+
+def in_compose(place: Place) -> str:
+    return f"{place.host}:{place.inner_port}"
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A server of PostgreSQL, and whose databases it holds. ./dev starts it once a service uses it."""
+
+    name: str
+    base_port: int
+    holds: tuple[str, ...]
+    used: bool
+
+    @property
+    def place(self) -> Place:
+        return Place(f"postgres-{self.name}", self.base_port, 5432)
+
+    @property
+    def databases(self) -> tuple[Database, ...]:
+        return tuple(Database(name, self.place) for name in self.holds)
 
 
 @dataclass(frozen=True)
 class Database:
-    name: str
-    base_port: int
+    """A database, of a role of its own."""
 
-    def url(self, database: str = "") -> str:
-        place = f"{HOST}:{port(self.base_port)}/{database or self.name + '_db'}"
-        return f"postgresql://{self.name}_user:{self.name}_pass@{place}"
+    name: str
+    place: Place
+
+    @property
+    def variable(self) -> str:
+        return f"{self.name.upper()}_DATABASE_URL"
+
+    def url(self, address: Address = here, database: str = "") -> str:
+        role = f"{self.name}_user:{self.name}_pass"
+        return f"postgresql://{role}@{address(self.place)}/{database or self.name + '_db'}"
 
 
 @dataclass(frozen=True)
 class Service:
+    """A process of Waypost: what `waypost run` is told, where it listens by which variable, which databases it uses."""
+
     name: str
+    arguments: str
     base_port: int
     listen: str
+    databases: tuple[str, ...]
+    # Whether it is there unasked; compose has the others in a profile of their name.
+    always: bool = True
+
+    @property
+    def place(self) -> Place:
+        return Place(self.name, self.base_port, self.base_port)
 
 
-REDIS_PORT, LOCALSTACK_PORT, AUTH_PORT = 6379, 4566, 3001
-DATABASES = (Database("auth", 5433), Database("user", 5435))
-SERVICES = (Service("auth-service", AUTH_PORT, "AUTH_LISTEN"), Service("user-worker", 9102, "WORKER_ADMIN_LISTEN"))
+POSTGRES_SERVERS = (
+    PostgresServer("auth", 5433, ("auth",), used=True),
+    PostgresServer("product", 5434, ("product",), used=False),
+    PostgresServer("user", 5435, ("user",), used=True),
+    PostgresServer("platform", 5436, ("bus",), used=True),
+)
+REDIS = Place("redis", 6379, 6379)
+LOCALSTACK = Place("localstack", 4566, 4566)
+DATABASES = tuple(database for server in POSTGRES_SERVERS if server.used for database in server.databases)
+AUTH_SERVICE = Service("auth-service", "auth-service", 3001, "AUTH_LISTEN", ("auth", "bus"))
+SERVICES = (
+    AUTH_SERVICE,
+    Service("user-worker", "user-worker", 9102, "WORKER_ADMIN_LISTEN", ("user", "bus")),
+    Service("relay", "relay --service auth", 9101, "RELAY_ADMIN_LISTEN", ("auth", "bus"), always=False),
+)
 
 
-def environment() -> dict[str, str]:
-    """The variables by which services, demo, tests and people reach the stack."""
-    return database_urls() | {
-        "REDIS_URL": f"redis://{HOST}:{port(REDIS_PORT)}",
-        "LOCALSTACK_ENDPOINT": f"http://{HOST}:{port(LOCALSTACK_PORT)}",
-        "AUTH_URL": f"http://{HOST}:{port(AUTH_PORT)}",
+def environment(bus: Bus, address: Address = here, databases: Collection[str] = ()) -> dict[str, str]:
+    """The variables by which services, demo, tests and people reach the stack; `databases` leaves out all others."""
+    urls = {each.variable: each.url(address) for each in DATABASES if not databases or each.name in databases}
+    servers = {
+        "REDIS_URL": f"redis://{address(REDIS)}",
+        "LOCALSTACK_ENDPOINT": f"http://{address(LOCALSTACK)}",
         "AWS_REGION": "us-east-1",
-        "EVENT_PUBLISHER_TYPE": "sns",
+    }
+    return {
+        **urls,
+        **(servers if bus is Bus.LOCALSTACK else {}),
+        "AUTH_URL": f"http://{address(AUTH_SERVICE.place)}",
+        "EVENT_PUBLISHER_TYPE": bus.value,
         "APP_ENV": "development",
     }
 
 
-def database_urls(database: str = "") -> dict[str, str]:
-    return {f"{each.name.upper()}_DATABASE_URL": each.url(database) for each in DATABASES}
+def remembered_bus() -> Bus | None:
+    """For which bus `./dev up` started what is up; none when nothing is."""
+    with suppress(OSError, ValueError):
+        return Bus(state("bus").read_text())
+    return None
+
+
+def remember_bus(bus: Bus) -> None:
+    state("bus").write_text(bus.value)
 
 
 def port(base: int) -> int:

@@ -1,8 +1,9 @@
-"""PostgreSQL: its programs, how a cluster is made, its server.
+"""PostgreSQL: its programs, how a cluster is made, its server, what is in it.
 
 A cluster is made under another name and renamed when it is complete, so that a half-made one is never used. The name
 has PostgreSQL's version in it: another version makes another cluster. PostgreSQL refuses to run as root; for root it
-runs as `postgres`.
+runs as `postgres`. Roles and databases are made where they are missing each time that the server is asked for, so one
+that is new in the tables comes to clusters that are there already.
 """
 
 from __future__ import annotations
@@ -13,16 +14,25 @@ import shlex
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from installing import Need
 from messages import Failure, timed
-from places import HOST, Database, port, state
+from places import HOST, PostgresServer, port, state
 from programs import run
 from supervision import Server
 
 # PostgreSQL refuses to run as root.
 PG_USER: dict[str, Any] = {} if os.getuid() else {"user": "postgres", "group": "postgres", "extra_groups": []}
+# Tests make databases of their own, hence CREATEDB.
+DATABASE = r"""
+SELECT $$CREATE ROLE {0}_user LOGIN CREATEDB PASSWORD '{0}_pass'$$
+ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{0}_user') \gexec
+SELECT $$CREATE DATABASE {0}_db OWNER {0}_user$$
+ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{0}_db') \gexec
+"""
 
 
 def pg_bin() -> Path:
@@ -37,8 +47,11 @@ def pg_found() -> bool:
     return (pg_bin() / "initdb").exists() and ("postgres" in (user.pw_name for user in pwd.getpwall()) or not PG_USER)
 
 
-def make_cluster(name: str, data: Path) -> None:
-    """Makes a cluster with its role and database, under another name until it is complete."""
+POSTGRESQL = Need("PostgreSQL", "postgresql", pg_found)
+
+
+def make_cluster(data: Path) -> None:
+    """Makes a cluster, under another name until it is complete."""
     home, new = data.parent, data.with_name("new")
     for leftover in (data / "postmaster.pid", *home.glob(".s.PGSQL.*")):
         leftover.unlink(missing_ok=True)
@@ -49,29 +62,39 @@ def make_cluster(name: str, data: Path) -> None:
     home.chmod(0o700)
     shutil.rmtree(new, ignore_errors=True)
     options = "--username=postgres --encoding=UTF8 --locale=C.UTF-8 --auth-local=trust --auth-host=scram-sha-256"
-    initdb = [str(pg_bin() / "initdb"), "-D", str(new), *options.split()]
-    single = [str(pg_bin() / "postgres"), "--single", "-D", str(new), "-c", "exit_on_error=true", "postgres"]
-    role = f"CREATE ROLE {name}_user LOGIN CREATEDB PASSWORD '{name}_pass'"
-    with timed(f"making the {name} cluster in {data}"):
-        for command, sql in ((initdb, ""), (single, f"{role}\nCREATE DATABASE {name}_db OWNER {name}_user\n")):
-            done = subprocess.run(command, cwd=home, input=sql, text=True, capture_output=True, check=False, **PG_USER)
-            if done.returncode:
-                raise Failure(f"{done.stderr}{shlex.join(command)} failed")
+    with timed(f"making a cluster in {data}"):
+        quietly([str(pg_bin() / "initdb"), "-D", str(new), *options.split()], cwd=home, **PG_USER)
         new.rename(data)
 
 
-def postgres(database: Database) -> Server:
-    number, home, programs = port(database.base_port), state(f"pg-{database.name}"), pg_bin()
+def make_databases(server: PostgresServer, home: Path) -> None:
+    """Makes the roles and databases that a running server lacks, as its superuser and by its socket."""
+    place = ["-h", str(home), "-p", str(port(server.base_port)), "-U", "postgres"]
+    sql = "".join(DATABASE.format(name) for name in server.holds)
+    quietly([str(pg_bin() / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", *place, "postgres"], input=sql)
+
+
+def quietly(command: Sequence[str], **options: Any) -> None:
+    """Runs a helper to its end; what it prints is told only when it fails."""
+    done = subprocess.run(command, text=True, capture_output=True, check=False, **options)
+    if done.returncode:
+        raise Failure(f"{done.stderr}{shlex.join(command)} failed")
+
+
+def postgres(server: PostgresServer) -> Server:
+    number, home, programs = port(server.base_port), state(f"pg-{server.name}"), pg_bin()
     data = home / f"data-{programs.parent.name}"
     place = ["-p", str(number), "-h", HOST, "-k", str(home)]
     probe = [str(programs / "pg_isready"), "-q", "-h", HOST, "-p", str(number)]
     return Server(
         name=home.name,
-        title=f"PostgreSQL {database.name}",
+        title=f"PostgreSQL {server.name}",
         port=number,
         command=[str(programs / "postgres"), "-D", str(data), *place, "-c", "max_connections=300"],
         ready=lambda: subprocess.run(probe, check=False).returncode == 0,
-        prepare=lambda: make_cluster(database.name, data),
+        needs=(POSTGRESQL,),
+        prepare=lambda: make_cluster(data),
+        equip=lambda: make_databases(server, home),
         user=PG_USER,
         stop_signal=signal.SIGINT,  # a "fast shutdown"
         # After a crash it first syncs every file of every test's database, on a disk that may be busy.

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from messages import Failure, timed
-from places import ROOT, environment
+from places import ROOT, Bus, environment
 from processes import TERMINAL, stat
 
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
@@ -56,13 +56,13 @@ def cargo_command(arguments: str) -> list[str]:
 
 
 def cargo(arguments: str, **variables: str) -> None:
-    if foreground(cargo_command(arguments), environment() | {"SQLX_OFFLINE": "true"} | variables):
+    if foreground(cargo_command(arguments), environment(Bus.LOCALSTACK) | {"SQLX_OFFLINE": "true"} | variables):
         raise Failure(f"cargo {arguments} failed")
 
 
 def build() -> Path:
-    """Builds the workspace; cargo tells where it put the binary."""
-    command = cargo_command("build --workspace --locked --message-format=json-render-diagnostics")
+    """Builds the binary; cargo tells where it put it."""
+    command = cargo_command("build --locked --bin waypost --message-format=json-render-diagnostics")
     variables = {**os.environ, "SQLX_OFFLINE": "true"}
     with timed("building"):
         done = subprocess.run(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, check=False)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from messages import Failure, say
-from places import DATABASES, ROOT, database_urls
+from places import DATABASES, ROOT, Database
 from postgres import psql
 from programs import cargo
 
@@ -27,16 +27,20 @@ from programs import cargo
 @contextmanager
 def scratch_databases() -> Iterator[dict[str, str]]:
     """New databases with all migrations, beside the real ones; yields their URLs by variable."""
-    name = f"sqlx_check_{secrets.token_hex(4)}"
+    mark = secrets.token_hex(4)
+
+    def scratch(database: Database) -> str:
+        return f"sqlx_check_{mark}_{database.name}"
+
     try:
         for database in DATABASES:
-            psql(database.url(), "-c", f"CREATE DATABASE {name}")
+            psql(database.url(), "-c", f"CREATE DATABASE {scratch(database)}")
             for migration in sorted(ROOT.glob(f"migrations/{database.name}_db/*.sql")):
-                psql(database.url(name), "-f", str(migration))
-        yield database_urls(name)
+                psql(database.url(database=scratch(database)), "-f", str(migration))
+        yield {database.variable: database.url(database=scratch(database)) for database in DATABASES}
     finally:
         for database in DATABASES:
-            psql(database.url(), "-c", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            psql(database.url(), "-c", f"DROP DATABASE IF EXISTS {scratch(database)} WITH (FORCE)")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from installing import Need
 from messages import Failure, say
 from places import HOST, port, state
 from processes import listener, started, stat, strays, target
@@ -30,14 +31,17 @@ from processes import listener, started, stat, strays, target
 
 @dataclass(frozen=True)
 class Server:
-    """A process of the stack."""
+    """A process of the stack. `prepare` makes what it needs to start, `equip` what must be in it once it is ready; both
+    make only what is missing."""
 
     name: str
     title: str
     port: int
     command: Sequence[str]
     ready: Callable[[], bool]
+    needs: Sequence[Need] = ()
     prepare: Callable[[], None] = lambda: None
+    equip: Callable[[], None] = lambda: None
     variables: Mapping[str, str] = field(default_factory=dict)
     user: Mapping[str, Any] = field(default_factory=dict)
     stop_signal: int = signal.SIGTERM
@@ -76,13 +80,14 @@ def start(servers: Sequence[Server]) -> None:
     for server in servers:
         if server in stale or not server.ready():
             await_ready(server)
+        server.equip()
 
 
 def require_port(server: Server) -> None:
     with socket.socket() as probe, suppress(OSError):
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         return probe.bind((HOST, server.port))
-    who, remedy = "another user's process", "stop it"
+    who, remedy = "another user's process", "stop it (./dev down --docker, if it is compose's)"
     if found := listener(server.port):
         command = (found / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         who, home = f"pid {found.name}: {command[:100].strip()}", Path(target(found / "cwd"))
