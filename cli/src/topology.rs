@@ -2,12 +2,15 @@
 
 use std::{io, process::ExitCode};
 
-use clap::Subcommand;
-use messaging::{Difference, Topology};
+use clap::{Subcommand, ValueEnum};
+use messaging::{Difference, Topology, awslocal_script};
 use schemas::{Event, UserCreatedV1};
-use service::settings::Env;
+use service::settings::{Env, SettingErrors};
 
-use crate::{bus::BusSettings, outln};
+use crate::{
+    bus::{BusSettings, names},
+    outln,
+};
 
 #[derive(Debug, Subcommand)]
 pub enum TopologyCommand {
@@ -23,6 +26,17 @@ pub enum TopologyCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print what would make the topology elsewhere; asks nobody
+    Export {
+        #[arg(long)]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Format {
+    /// A shell script for LocalStack's container, to be run when that is ready
+    Awslocal,
 }
 
 /// Every consumer with its handlers, and every event that a producer publishes.
@@ -32,11 +46,17 @@ pub fn topology() -> Topology {
 
 impl TopologyCommand {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let bus = BusSettings::from_env(env)?.connect().await?;
-        let (differences, json, applied) = match self {
-            Self::Apply { json } => (bus.apply(&topology()).await?, json, true),
-            Self::Verify { json } => (bus.verify(&topology()).await?, json, false),
+        let (json, applied) = match self {
+            Self::Apply { json } => (json, true),
+            Self::Verify { json } => (json, false),
+            Self::Export { format: Format::Awslocal } => {
+                let names = names(env).map_err(SettingErrors::from)?;
+                outln!("{}", awslocal_script(&topology(), &names).trim_end());
+                return Ok(ExitCode::SUCCESS);
+            }
         };
+        let bus = BusSettings::from_env(env)?.connect().await?;
+        let differences = if applied { bus.apply(&topology()).await? } else { bus.verify(&topology()).await? };
         if json {
             outln!("{}", serde_json::to_string_pretty(&differences)?);
         } else {

@@ -128,14 +128,12 @@ def environment(bus: Bus, address: Address = here, databases: Collection[str] = 
     """The variables by which services, demo, tests and people reach the stack; `databases` leaves out all others."""
     urls = {each.variable: each.url(address) for each in DATABASES if not databases or each.name in databases}
     servers = {
-        "REDIS_URL": f"redis://{address(REDIS)}",
         "LOCALSTACK_ENDPOINT": f"http://{address(LOCALSTACK)}",
         "AWS_REGION": "us-east-1",
     }
     return {
         **urls,
         **(servers if bus is Bus.LOCALSTACK else {}),
-        "AUTH_URL": f"http://{address(AUTH_SERVICE.place)}",
         "EVENT_PUBLISHER_TYPE": bus.value,
         "APP_ENV": "development",
     }

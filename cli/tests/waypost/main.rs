@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
+mod compose;
 mod demo;
 mod dlq;
+mod localstack_init;
 mod migrate;
 mod running;
 mod starting;

@@ -1,9 +1,11 @@
 //! SNS and SQS: the real ones, or LocalStack where an endpoint is named.
 
 mod connect;
+mod export;
 mod queue;
 mod results;
 mod sns;
 mod topology;
 
 pub use connect::{AwsBus, AwsSettings};
+pub use export::awslocal_script;

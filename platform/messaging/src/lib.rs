@@ -24,7 +24,7 @@ mod topology;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-pub use aws::{AwsBus, AwsSettings};
+pub use aws::{AwsBus, AwsSettings, awslocal_script};
 pub use bus::{Bus, ConnectError};
 pub use entry::{BusError, EntryError};
 pub use limits::{MAX_ATTRIBUTES, MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, TooLarge, Unsendable, check_sendable};

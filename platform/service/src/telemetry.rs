@@ -33,11 +33,14 @@ pub struct TelemetrySettings {
     pub filter: String,
 }
 
+const DEFAULT_FILTER: &str = "info,sqlx::postgres::notice=warn";
+
 impl TelemetrySettings {
-    /// `LOG_FORMAT` (`text` in development, `json` elsewhere) and `RUST_LOG` (`info`).
+    /// `LOG_FORMAT` (`text` in development, `json` elsewhere) and `RUST_LOG` (`info`, without what PostgreSQL skipped
+    /// because it was there already).
     pub fn from_env(env: &Env) -> Result<Self, SettingErrors> {
         let filter = || {
-            let filter = env.optional("RUST_LOG")?.unwrap_or("info");
+            let filter = env.optional("RUST_LOG")?.unwrap_or(DEFAULT_FILTER);
             match EnvFilter::try_new(filter) {
                 Ok(_) => Ok(filter.to_owned()),
                 Err(_) => Err(SettingError::wrong("RUST_LOG", filter, "a filter such as info,sqlx=warn")),

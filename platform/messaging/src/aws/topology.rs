@@ -221,7 +221,7 @@ impl AwsBus {
     }
 }
 
-type Attributes = BTreeMap<QueueAttributeName, String>;
+pub(super) type Attributes = BTreeMap<QueueAttributeName, String>;
 
 struct FoundQueue {
     url: String,
@@ -229,11 +229,16 @@ struct FoundQueue {
     attributes: HashMap<QueueAttributeName, String>,
 }
 
-fn dead_letter_attributes(settings: QueueSettings) -> Attributes {
+pub(super) fn dead_letter_attributes(settings: QueueSettings) -> Attributes {
     BTreeMap::from([(QueueAttributeName::MessageRetentionPeriod, settings.dead_letter_retention.as_secs().to_string())])
 }
 
-fn queue_attributes(settings: QueueSettings, dlq_arn: &str, queue_arn: &str, topics: &[String]) -> Attributes {
+pub(super) fn queue_attributes(
+    settings: QueueSettings,
+    dlq_arn: &str,
+    queue_arn: &str,
+    topics: &[String],
+) -> Attributes {
     let redrive = json!({ "deadLetterTargetArn": dlq_arn, "maxReceiveCount": settings.max_receive_count });
     // Only SNS, and only for these topics: without the condition anybody's topic could feed the queue.
     let policy = json!({
@@ -256,7 +261,7 @@ fn queue_attributes(settings: QueueSettings, dlq_arn: &str, queue_arn: &str, top
     ])
 }
 
-fn subscription_attributes(event: &str) -> [(&'static str, String); 3] {
+pub(super) fn subscription_attributes(event: &str) -> [(&'static str, String); 3] {
     [
         ("RawMessageDelivery", "true".to_owned()),
         ("FilterPolicyScope", FILTER_SCOPE.to_owned()),

@@ -2,9 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fixtures::TestBus;
-use messaging::{
-    AwsBus, AwsSettings, Bus, Publisher, Queue, QueueSettings, Subscriber, Topology, conformance::Testbed,
-};
+use messaging::{AwsBus, AwsSettings, Bus, Publisher, Queue, QueueSettings, conformance::Testbed};
 use schemas::EventType;
 
 struct LocalStack(TestBus);
@@ -30,49 +28,6 @@ async fn local_stack() -> LocalStack {
 }
 
 messaging::conformance_suite!(local_stack());
-
-const HAPPENED: EventType = EventType::new("test.happened");
-
-fn topology(max_receive_count: u32) -> Topology {
-    let settings = QueueSettings { max_receive_count, ..QueueSettings::DEFAULT };
-    let subscriber = Subscriber { consumer: "reader".to_owned(), events: [HAPPENED].into(), settings };
-    Topology { subscribers: vec![subscriber], published: [EventType::new("test.announced")].into() }
-}
-
-#[tokio::test]
-async fn applying_a_topology_twice_changes_nothing_and_drift_is_named() {
-    let test = fixtures::bus().await;
-    let missing = test.bus.verify(&topology(20)).await.unwrap();
-    let resources: Vec<_> = missing.iter().map(|d| d.resource.replace(&test.prefix, "")).collect();
-    assert_eq!(
-        resources,
-        [
-            "topic test-announced",
-            "topic test-happened",
-            "queue reader-dlq",
-            "queue reader",
-            "subscription test-happened → reader"
-        ]
-    );
-    assert_eq!(test.bus.apply(&topology(20)).await.unwrap(), missing);
-    assert_eq!(test.bus.apply(&topology(20)).await.unwrap(), []);
-
-    let drift = test.bus.verify(&topology(7)).await.unwrap();
-    assert_eq!(drift.len(), 1, "{drift:?}");
-    assert_eq!(drift[0].setting, "RedrivePolicy");
-    test.bus.apply(&topology(7)).await.unwrap();
-    assert_eq!(test.bus.verify(&topology(7)).await.unwrap(), []);
-}
-
-#[tokio::test]
-async fn publishing_to_a_topic_that_is_not_there_can_be_tried_again() {
-    let test = fixtures::bus().await;
-    let message = messaging::OutgoingMessage { body: "m".to_owned(), ..Default::default() };
-    let results = test.bus.publisher().publish("test.happened", &[message]).await;
-    let Err(messaging::EntryError::Unavailable { code, message }) = &results[0] else { panic!("{results:?}") };
-    assert_eq!(code, "NoTopic");
-    assert!(message.contains("waypost topology apply"), "{message}");
-}
 
 #[tokio::test]
 async fn a_bus_that_is_not_there_is_waited_for_and_then_named() {

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Written by `waypost topology export --format awslocal`: change the handlers, not this file.
+# Idempotent, as `waypost topology apply` is.
+set -eu
+
+awslocal sns create-topic --name user-created
+
+awslocal sqs create-queue --queue-name user-service-dlq
+awslocal sqs set-queue-attributes --queue-url http://localhost:4566/000000000000/user-service-dlq \
+    --attributes '{"MessageRetentionPeriod":"1209600"}'
+
+awslocal sqs create-queue --queue-name user-service
+awslocal sqs set-queue-attributes --queue-url http://localhost:4566/000000000000/user-service \
+    --attributes '{"MessageRetentionPeriod":"345600","Policy":"{\"Statement\":[{\"Action\":\"sqs:SendMessage\",\"Condition\":{\"ArnEquals\":{\"aws:SourceArn\":[\"arn:aws:sns:us-east-1:000000000000:user-created\"]}},\"Effect\":\"Allow\",\"Principal\":{\"Service\":\"sns.amazonaws.com\"},\"Resource\":\"arn:aws:sqs:us-east-1:000000000000:user-service\",\"Sid\":\"topics\"}],\"Version\":\"2012-10-17\"}","ReceiveMessageWaitTimeSeconds":"20","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:user-service-dlq\",\"maxReceiveCount\":20}","VisibilityTimeout":"60"}'
+
+awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:user-created --protocol sqs \
+    --notification-endpoint arn:aws:sqs:us-east-1:000000000000:user-service \
+    --attributes '{"FilterPolicy":"{\"type\":[\"user.created\"]}","FilterPolicyScope":"MessageAttributes","RawMessageDelivery":"true"}'
