@@ -137,9 +137,9 @@ pub fn names(env: &Env) -> Result<Names, SettingError> {
     const NAME: &str = "WAYPOST_NAME_PREFIX";
     let prefix = env.optional(NAME)?.unwrap_or_default();
     let is_accepted = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-    if prefix.len() <= 30 && prefix.bytes().all(is_accepted) {
+    if prefix.len() <= 30 && prefix.bytes().all(is_accepted) && !prefix.contains("--") {
         Ok(Names::with_prefix(prefix))
     } else {
-        Err(SettingError::wrong(NAME, prefix, "at most 30 lower-case letters, digits, hyphens and underscores"))
+        Err(SettingError::wrong(NAME, prefix, "at most 30 lower-case letters, digits, single hyphens and underscores"))
     }
 }

@@ -34,7 +34,7 @@ enum Command {
     /// Run a service until SIGTERM
     #[command(subcommand)]
     Run(run::Run),
-    /// Say which variables a service reads, and what is wrong with them
+    /// Say which variables a service reads as it is set up now, and what is wrong with them
     Settings(settings::Settings),
     /// Ask the service beside this command whether it is ready
     Healthcheck(healthcheck::HealthCheck),
@@ -79,8 +79,7 @@ fn main() -> ExitCode {
     let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(execute(cli.command)));
     match done {
         Ok(code) => code,
-        // Asked to stop before it had anything in hand.
-        Err(error) if error.is::<run::Stopped>() => ExitCode::SUCCESS,
+
         // The reader of a pipe has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

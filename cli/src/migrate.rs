@@ -130,6 +130,10 @@ async fn check(env: &Env, chosen: Option<Database>) -> anyhow::Result<ExitCode> 
     let mut good = true;
     for (database, settings) in settings_of(env, chosen)? {
         let mut connection = connect(env, database, &settings).await?;
+        if !database.is_prepared(&mut connection).await? {
+            good = false;
+            outln!("{}: PGMQ is not there", database.folder());
+        }
         for migration in database.status(&mut connection).await? {
             if migration.state != MigrationState::Applied {
                 good = false;
@@ -160,7 +164,7 @@ fn new(database: Database, folder: &Path, name: &str) -> anyhow::Result<PathBuf>
 /// Of the chosen database, or of all that are in use.
 fn settings_of(env: &Env, chosen: Option<Database>) -> Result<Vec<(Database, PostgresSettings)>, SettingErrors> {
     let mut wrong = SettingErrors::default();
-    let embedded = wrong.keep(BusSettings::from_env(env)).is_some_and(|bus| bus.is_embedded());
+    let embedded = chosen.is_none() && wrong.keep(BusSettings::from_env(env)).is_some_and(|bus| bus.is_embedded());
     let in_use = |database: &Database| match chosen {
         Some(chosen) => chosen == *database,
         None => embedded || *database != Database::Bus,

@@ -61,13 +61,16 @@ impl Run {
         let lifecycle = Lifecycle::with_signals(grace)?;
         let metrics = Metrics::start(self.name())?;
         lifecycle.spawn("metrics", metrics.clone().keep_up(lifecycle.soft()));
-        if let Err(error) = services.start(&lifecycle, &metrics).await {
-            // Those that started already have something to finish.
+        let started = services.start(&lifecycle, &metrics).await;
+        // Those that started have something to finish. A second request to stop would be a hard one.
+        if started.is_err() && !lifecycle.soft().is_cancelled() {
             lifecycle.stop().request("a service could not start");
-            let _ = lifecycle.run_until_stopped().await;
-            return Err(error);
         }
-        Ok(lifecycle.run_until_stopped().await.exit_code())
+        let outcome = lifecycle.run_until_stopped().await;
+        match started {
+            Err(error) if !error.is::<Stopped>() => Err(error),
+            _ => Ok(outcome.exit_code()),
+        }
     }
 
     /// Reads the settings of everything that this would run.

@@ -24,6 +24,8 @@ pub struct Settings {
     json: bool,
 }
 
+/// Which are read may depend on others: where `AUTH_DATABASE_URL` is set, nobody asks for `DATABASE_URL`.
+///
 /// Values are not shown: some are secret.
 #[derive(Debug, Serialize)]
 struct Variable {

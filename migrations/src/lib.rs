@@ -86,6 +86,14 @@ impl Database {
         }
     }
 
+    /// Whether [`prepare`](Self::prepare) was done; whether it would update anything, only doing it tells. Writes nothing.
+    pub async fn is_prepared(self, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        match self {
+            Self::Bus => sqlx::query_scalar("SELECT to_regclass('pgmq.meta') IS NOT NULL").fetch_one(connection).await,
+            Self::Auth | Self::User => Ok(true),
+        }
+    }
+
     /// Applies what is pending, in order, each in a transaction of its own. Safe to run from several places at once: they
     /// take turns. Answers what was applied.
     pub async fn migrate(self, connection: &mut PgConnection) -> Result<Vec<MigrationStatus>, MigrateError> {

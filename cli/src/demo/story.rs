@@ -29,7 +29,7 @@ impl Story {
     /// The very commands, for where the demo was started.
     pub fn try_next(localstack: bool) {
         let other = if localstack {
-            "./dev demo              the same on PostgreSQL alone"
+            "./dev demo               the same on PostgreSQL alone"
         } else {
             "./dev demo --localstack  the same on SNS and SQS"
         };

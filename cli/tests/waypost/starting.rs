@@ -107,3 +107,28 @@ async fn a_reader_that_leaves_early_is_no_failure() {
     let status = tokio::time::timeout(fixtures::DEADLINE, child.wait()).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(0));
 }
+
+#[tokio::test]
+async fn services_that_have_started_finish_where_the_process_is_stopped_while_another_waits() {
+    let (bus, auth) = tokio::join!(fixtures::embedded_bus(), fixtures::auth_database());
+    let mut environment: Vec<_> = bus.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    environment.extend([
+        ("AUTH_DATABASE_URL", auth.url.as_str()),
+        ("USER_DATABASE_URL", "postgresql://ada:hunter2@127.0.0.1:9/user_db"),
+        ("AUTH_LISTEN", "127.0.0.1:0"),
+        ("WORKER_ADMIN_LISTEN", "127.0.0.1:0"),
+    ]);
+    let mut child = waypost(&["run", "all"], &environment).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    while !lines.next_line().await.unwrap().unwrap().contains("waiting for PostgreSQL user_db") {}
+    let id = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    let mut rest = Vec::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        rest.push(line);
+    }
+    let status = tokio::time::timeout(fixtures::DEADLINE, child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0), "{rest:#?}");
+    assert!(rest.iter().any(|line| line.contains("finishing what is in hand")), "{rest:#?}");
+    assert!(!rest.iter().any(|line| line.contains("stopping hard")), "{rest:#?}");
+}

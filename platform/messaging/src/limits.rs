@@ -28,6 +28,9 @@ pub enum Unsendable {
     TooManyAttributes { count: usize },
     #[error("the message holds U+{:04X}, which queues don't accept", *.character as u32)]
     Character { character: char },
+    /// Sources: SNS and SQS, "message attributes".
+    #[error("the attribute `{}` is not called by letters, digits, hyphens, underscores and dots", .name.escape_debug())]
+    AttributeName { name: String },
     #[error("{part} is empty")]
     Empty { part: String },
 }
@@ -48,6 +51,10 @@ pub fn check_sendable(message: &OutgoingMessage) -> Result<(), Unsendable> {
     if message.attributes.len() > MAX_ATTRIBUTES {
         return Err(Unsendable::TooManyAttributes { count: message.attributes.len() });
     }
+    let is_accepted_in_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    if let Some(name) = message.attributes.keys().find(|name| !name.chars().all(is_accepted_in_name)) {
+        return Err(Unsendable::AttributeName { name: name.clone() });
+    }
     let bytes = size(message);
     if bytes > MAX_BATCH_BYTES {
         return Err(Unsendable::TooLarge(TooLarge { bytes }));
@@ -67,12 +74,17 @@ fn is_accepted(c: char) -> bool {
 /// Cuts messages into requests of at most ten entries and 256 KiB, in order. A message that is larger on its own gets a
 /// request of its own, for the bus to refuse.
 pub(crate) fn requests(messages: &[OutgoingMessage]) -> Vec<Range<usize>> {
+    cut(messages, MAX_BATCH_ENTRIES, MAX_BATCH_BYTES)
+}
+
+/// As [`requests`], with limits of the caller's.
+pub(crate) fn cut(messages: &[OutgoingMessage], most_entries: usize, most_bytes: usize) -> Vec<Range<usize>> {
     let mut requests = Vec::new();
     let mut start = 0;
     let mut bytes = 0;
     for (at, message) in messages.iter().enumerate() {
         let size = size(message);
-        if at > start && (at - start == MAX_BATCH_ENTRIES || bytes + size > MAX_BATCH_BYTES) {
+        if at > start && (at - start == most_entries || bytes + size > most_bytes) {
             requests.push(start..at);
             (start, bytes) = (at, 0);
         }
@@ -121,6 +133,10 @@ mod tests {
         let mut eleven = message(1);
         eleven.attributes = (0..11).map(|n| (format!("a{n}"), "v".to_owned())).collect();
         assert_eq!(check_sendable(&eleven), Err(Unsendable::TooManyAttributes { count: 11 }));
+
+        let mut odd = message(1);
+        odd.attributes.insert("a\u{0}b".to_owned(), "v".to_owned());
+        assert_eq!(check_sendable(&odd), Err(Unsendable::AttributeName { name: "a\u{0}b".to_owned() }));
 
         for character in ['\u{0}', '\u{1b}', '\u{fffe}', '\u{ffff}'] {
             let bad = OutgoingMessage { body: format!("a{character}b"), ..message(1) };

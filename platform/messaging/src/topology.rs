@@ -46,6 +46,7 @@ pub struct Subscriber {
 pub struct QueueSettings {
     /// The queue's default; workers name their own lease with every receive.
     pub visibility: Duration,
+    /// On SQS; the bus in PostgreSQL keeps messages until they are settled.
     pub retention: Duration,
     /// Counted by SQS from the original enqueue time, so it must be well above `retention`.
     pub dead_letter_retention: Duration,

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use sqlx::PgPool;
 
-use super::{MESSAGES_IN_A_STATEMENT, queue::Columns};
+use super::{queue::Columns, statements};
 use crate::{EntryError, MessageId, Names, OutgoingMessage, Publisher};
 
 #[derive(Debug)]
@@ -32,8 +32,8 @@ impl Publisher for PostgresPublisher {
     async fn publish(&self, event_type: &str, messages: &[OutgoingMessage]) -> Vec<Result<MessageId, EntryError>> {
         let topic = self.names.topic(event_type);
         let mut results = Vec::with_capacity(messages.len());
-        for messages in messages.chunks(MESSAGES_IN_A_STATEMENT) {
-            let columns = Columns::of(messages);
+        for range in statements(messages) {
+            let columns = Columns::of(&messages[range]);
             let inserted = if columns.is_empty() { Ok(Vec::new()) } else { self.insert(&topic, &columns).await };
             results.extend(columns.results(inserted));
         }

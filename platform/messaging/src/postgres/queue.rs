@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{MESSAGES_IN_A_STATEMENT, waking::Waking};
+use super::{statements, waking::Waking};
 use crate::{
     BusError, Counts, EntryError, MAX_BATCH_ENTRIES, MessageId, OutgoingMessage, Queue, RawMessage, Receipt,
     ReceiveRequest, check_sendable,
@@ -15,6 +15,8 @@ use crate::{
 
 /// The guarantee behind notifications.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What is due and was not handed out is in another's hands at this moment, or on its way to the dead-letter queue.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 pub struct PostgresQueue {
     name: String,
@@ -33,7 +35,8 @@ impl PostgresQueue {
     async fn take(&self, request: ReceiveRequest) -> Result<Vec<RawMessage>, sqlx::Error> {
         let most = request.max.clamp(1, MAX_BATCH_ENTRIES) as i32;
         let rows = sqlx::query!(
-            r#"SELECT msg_id AS "msg_id!", read_ct AS "read_ct!", id AS "id!", body, attributes, sent_at
+            r#"SELECT msg_id AS "msg_id!", read_ct AS "read_ct!", read_us AS "read_us!", id AS "id!", body, attributes,
+                      sent_at
                  FROM bus.receive($1, $2, $3)"#,
             self.name,
             most,
@@ -43,7 +46,7 @@ impl PostgresQueue {
         .await?;
         let messages = rows.into_iter().map(|row| RawMessage {
             id: MessageId(row.id),
-            receipt: Handle { msg_id: row.msg_id, read_ct: row.read_ct }.into(),
+            receipt: Handle { msg_id: row.msg_id, read_ct: row.read_ct, read_us: row.read_us }.into(),
             body: row.body.unwrap_or_default(),
             // Put there by somebody else, attributes may be anything.
             attributes: row.attributes.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
@@ -56,8 +59,8 @@ impl PostgresQueue {
     /// When to look again, unless woken before.
     async fn next_look(&self) -> Result<Instant, sqlx::Error> {
         let seconds = sqlx::query_scalar!("SELECT bus.next_visible($1)", self.name).fetch_one(&self.pool).await?;
-        let visible = seconds.map_or(LOOK_EVERY, Duration::from_secs_f64);
-        Ok(Instant::now() + visible.min(LOOK_EVERY))
+        let visible = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(LOOK_EVERY);
+        Ok(Instant::now() + visible.clamp(LOOK_AGAIN, LOOK_EVERY))
     }
 
     fn error(&self, operation: &'static str, error: sqlx::Error) -> BusError {
@@ -89,7 +92,7 @@ impl Queue for PostgresQueue {
             let next = self.next_look().await.map_err(|error| self.error("receiving", error))?;
             tokio::select! {
                 () = woken => {}
-                () = stop.cancelled() => {}
+                () = stop.cancelled() => return Ok(messages),
                 () = tokio::time::sleep_until(next.min(deadline)) => {}
             }
         }
@@ -97,16 +100,15 @@ impl Queue for PostgresQueue {
 
     async fn delete(&self, receipts: &[Receipt]) -> Vec<Result<(), EntryError>> {
         let handles: Vec<_> = receipts.iter().map(Handle::parse).collect();
-        let (msg_ids, read_cts) = columns(handles.iter().flatten());
-        let deleted = sqlx::query_scalar!("SELECT bus.delete($1, $2, $3)", self.name, &msg_ids, &read_cts)
-            .fetch_one(&self.pool)
-            .await;
-        settled(&handles, deleted)
+        let Receipts { msg_ids, read_cts, read_us } = Receipts::of(&handles);
+        let deleting =
+            sqlx::query_scalar!("SELECT bus.delete($1, $2, $3, $4)", self.name, &msg_ids, &read_cts, &read_us);
+        settled(&handles, deleting.fetch_one(&self.pool).await)
     }
 
     async fn change_visibility(&self, changes: &[(Receipt, Duration)]) -> Vec<Result<(), EntryError>> {
         let handles: Vec<_> = changes.iter().map(|(receipt, _)| Handle::parse(receipt)).collect();
-        let (msg_ids, read_cts) = columns(handles.iter().flatten());
+        let Receipts { msg_ids, read_cts, read_us } = Receipts::of(&handles);
         let seconds: Vec<_> = handles
             .iter()
             .zip(changes)
@@ -114,10 +116,11 @@ impl Queue for PostgresQueue {
             .map(|(_, (_, visibility))| visibility.as_secs_f64())
             .collect();
         let updating = sqlx::query_scalar!(
-            "SELECT bus.change_visibility($1, $2, $3, $4)",
+            "SELECT bus.change_visibility($1, $2, $3, $4, $5)",
             self.name,
             &msg_ids,
             &read_cts,
+            &read_us,
             &seconds
         );
         settled(&handles, updating.fetch_one(&self.pool).await)
@@ -125,8 +128,8 @@ impl Queue for PostgresQueue {
 
     async fn send(&self, messages: &[OutgoingMessage]) -> Vec<Result<MessageId, EntryError>> {
         let mut results = Vec::with_capacity(messages.len());
-        for messages in messages.chunks(MESSAGES_IN_A_STATEMENT) {
-            let columns = Columns::of(messages);
+        for range in statements(messages) {
+            let columns = Columns::of(&messages[range]);
             let Columns { bodies, attributes, .. } = &columns;
             let sent = sqlx::query_scalar!("SELECT bus.send($1, $2, $3)::text[]", self.name, bodies, attributes);
             let inserted = match sent.fetch_one(&self.pool).await {
@@ -157,23 +160,39 @@ impl fmt::Debug for PostgresQueue {
 struct Handle {
     msg_id: i64,
     read_ct: i32,
+    read_us: i64,
 }
 
 impl Handle {
     fn parse(receipt: &Receipt) -> Option<Self> {
-        let (msg_id, read_ct) = receipt.0.split_once(':')?;
-        Some(Self { msg_id: msg_id.parse().ok()?, read_ct: read_ct.parse().ok()? })
+        let mut parts = receipt.0.splitn(3, ':');
+        let (msg_id, read_ct, read_us) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(Self { msg_id: msg_id.parse().ok()?, read_ct: read_ct.parse().ok()?, read_us: read_us.parse().ok()? })
     }
 }
 
 impl From<Handle> for Receipt {
     fn from(handle: Handle) -> Self {
-        Self(format!("{}:{}", handle.msg_id, handle.read_ct))
+        Self(format!("{}:{}:{}", handle.msg_id, handle.read_ct, handle.read_us))
     }
 }
 
-fn columns<'a>(handles: impl Iterator<Item = &'a Handle>) -> (Vec<i64>, Vec<i32>) {
-    handles.map(|handle| (handle.msg_id, handle.read_ct)).unzip()
+/// Handles as columns, without those that could not be read.
+struct Receipts {
+    msg_ids: Vec<i64>,
+    read_cts: Vec<i32>,
+    read_us: Vec<i64>,
+}
+
+impl Receipts {
+    fn of(handles: &[Option<Handle>]) -> Self {
+        let known = || handles.iter().flatten();
+        Self {
+            msg_ids: known().map(|handle| handle.msg_id).collect(),
+            read_cts: known().map(|handle| handle.read_ct).collect(),
+            read_us: known().map(|handle| handle.read_us).collect(),
+        }
+    }
 }
 
 /// One result per receipt, from the answers for those that could be read.

@@ -1,7 +1,7 @@
 //! Making the tables match a [`Topology`], and saying where they don't.
 
 use serde_json::{Value, json};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgTransaction};
 
 use super::PostgresBus;
 use crate::{BusError, Difference, Topology, TopologyError};
@@ -21,12 +21,7 @@ struct Redrive {
 impl PostgresBus {
     pub(super) async fn apply_topology(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
         let failed = |error| failed("apply the topology", error);
-        let mut tx = self.pool.begin().await.map_err(failed)?;
-        // Several may apply the same one, each to the tables as the one before left them.
-        sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('waypost-topology', 0))")
-            .execute(&mut *tx)
-            .await
-            .map_err(failed)?;
+        let mut tx = self.begin_in_turn().await.map_err(failed)?;
         let mut before = Vec::new();
         for resource in self.resources(topology) {
             let differences = resource.compare(&mut tx).await.map_err(failed)?;
@@ -51,12 +46,19 @@ impl PostgresBus {
 
     pub(super) async fn remove_topology(&self, topology: &Topology) -> Result<(), TopologyError> {
         let failed = |error| failed("remove the topology", error);
-        let mut tx = self.pool.begin().await.map_err(failed)?;
+        let mut tx = self.begin_in_turn().await.map_err(failed)?;
         // Backwards: a queue goes before the dead-letter queue that it refers to.
         for resource in self.resources(topology).iter().rev() {
             resource.remove(&mut tx).await.map_err(failed)?;
         }
         tx.commit().await.map_err(failed)
+    }
+
+    /// Several may change a topology at once, each from what the one before left.
+    async fn begin_in_turn(&self) -> Result<PgTransaction<'static>, sqlx::Error> {
+        let mut tx = self.pool.begin().await?;
+        sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('waypost-topology', 0))").execute(&mut *tx).await?;
+        Ok(tx)
     }
 
     /// In the order in which they can be made.
@@ -91,8 +93,12 @@ impl Resource {
                 return Ok(found.fetch_optional(connection).await?.map_or_else(missing, |_| Vec::new()));
             }
             Self::Queue { name, redrive } => {
-                let found =
-                    sqlx::query!("SELECT dead_letter_queue, max_receive_count FROM bus.queues WHERE name = $1", name);
+                let found = sqlx::query!(
+                    "SELECT dead_letter_queue, max_receive_count
+                       FROM bus.queues
+                      WHERE name = $1 AND to_regclass(format('pgmq.%I', 'q_' || name)) IS NOT NULL",
+                    name
+                );
                 let Some(found) = found.fetch_optional(connection).await? else { return Ok(missing()) };
                 let found = found.dead_letter_queue.zip(found.max_receive_count);
                 let expected = redrive

@@ -1,9 +1,17 @@
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use fixtures::TestBus;
-use messaging::{EntryError, OutgoingMessage, Publisher, Queue, QueueSettings, ReceiveRequest, conformance::Testbed};
+use messaging::{
+    EntryError, OutgoingMessage, Publisher, Queue, QueueSettings, ReceiveRequest, Subscriber, Topology,
+    conformance::Testbed,
+};
 use schemas::EventType;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -106,4 +114,85 @@ async fn readers_and_crashed_readers_of_one_queue_share_its_messages_and_lose_no
         let counts = queue.counts().await.unwrap();
         assert_eq!(counts.visible + counts.in_flight, 0);
     }
+}
+
+async fn connect(test: &TestBus) -> PgConnection {
+    let (_, url) = test.environment.iter().find(|(name, _)| *name == "BUS_DATABASE_URL").unwrap();
+    PgConnection::connect(url).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_receive_that_waits_asks_little_of_the_server() {
+    let test = fixtures::embedded_bus().await;
+    let (queue, _) = test.subscribe("reader", &[], QueueSettings::DEFAULT).await;
+    let mut connection = connect(&test).await;
+    let mut asked = async || {
+        // What an idle connection did is told a second later at the most, so as not to flood the collector.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let asked = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
+        let asked: i64 = sqlx::query_scalar(asked).fetch_one(&mut connection).await.unwrap();
+        asked
+    };
+    let before = asked().await;
+    let request = ReceiveRequest { max: 10, wait: Duration::from_secs(5), visibility: HIDDEN };
+    assert!(queue.receive(request).await.unwrap().is_empty());
+    let asked = asked().await - before;
+    assert!(asked < 50, "{asked} transactions in 5 s of waiting");
+}
+
+/// Were it not for notifications, each would wait for half of the second between two looks.
+#[tokio::test]
+async fn receives_are_woken_by_notifications_and_not_by_looking() {
+    let (queue, _) = queue(20).await;
+    let request = ReceiveRequest { max: 10, wait: Duration::from_secs(20), visibility: HIDDEN };
+    let began = Instant::now();
+    for _ in 0..20 {
+        let waiting = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.receive(request).await.unwrap().len() }
+        });
+        // Long enough for it to have looked, and found nothing.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        queue.send(&messages(1)).await[0].as_ref().unwrap();
+        assert_eq!(waiting.await.unwrap(), 1);
+    }
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_queue_whose_table_is_gone_is_missed_and_made_again() {
+    let test = fixtures::embedded_bus().await;
+    let subscriber =
+        Subscriber { consumer: "reader".to_owned(), events: BTreeSet::new(), settings: QueueSettings::DEFAULT };
+    let topology = Topology { subscribers: vec![subscriber], ..Topology::default() };
+    test.bus.apply(&topology).await.unwrap();
+    let name = format!("{}reader", test.prefix);
+    sqlx::query("SELECT pgmq.drop_queue($1)").bind(&name).execute(&mut connect(&test).await).await.unwrap();
+
+    let differences = test.bus.verify(&topology).await.unwrap();
+    assert_eq!(differences.len(), 1, "{differences:?}");
+    assert_eq!(differences[0].resource, format!("queue {name}"));
+    test.bus.apply(&topology).await.unwrap();
+    assert_eq!(test.bus.verify(&topology).await.unwrap(), []);
+    test.queue("reader").await.send(&messages(1)).await[0].as_ref().unwrap();
+}
+
+/// A crash of the server may take back what was not on disk yet: the count of a delivery, and with it the receipt.
+#[tokio::test]
+async fn a_receipt_from_before_a_crash_does_not_settle_the_delivery_after_it() {
+    let test = fixtures::embedded_bus().await;
+    let (queue, _) = test.subscribe("reader", &[], QueueSettings::DEFAULT).await;
+    queue.send(&messages(1)).await[0].as_ref().unwrap();
+    let request = ReceiveRequest { max: 1, wait: Duration::ZERO, visibility: HIDDEN };
+    let before = queue.receive(request).await.unwrap().remove(0);
+    let taken_back =
+        format!("UPDATE pgmq.\"q_{}reader\" SET read_ct = 0, last_read_at = NULL, vt = now()", test.prefix);
+    connect(&test).await.execute(AssertSqlSafe(taken_back)).await.unwrap();
+
+    let after = queue.receive(request).await.unwrap().remove(0);
+    assert_eq!(after.receive_count, before.receive_count);
+    let late = queue.change_visibility(&[(before.receipt.clone(), Duration::ZERO)]).await;
+    assert!(matches!(late.as_slice(), [Err(EntryError::Gone { .. })]), "{late:?}");
+    assert!(matches!(queue.delete(&[before.receipt]).await.as_slice(), [Err(EntryError::Gone { .. })]));
+    assert_eq!(queue.delete(&[after.receipt]).await, [Ok(())]);
 }
