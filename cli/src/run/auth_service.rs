@@ -11,7 +11,7 @@ use service::{
 };
 
 use super::{
-    settings::{RelayPlace, relay_place},
+    settings::{RelayPlace, relay_place, relay_settings},
     unless_stopped,
 };
 use crate::bus::BusSettings;
@@ -19,17 +19,19 @@ use crate::bus::BusSettings;
 pub struct AuthService {
     settings: AuthSettings,
     bus: BusSettings,
-    relay: RelayPlace,
+    place: RelayPlace,
+    relay: RelaySettings,
 }
 
 impl AuthService {
     pub fn from_env(env: &Env) -> Result<Self, SettingErrors> {
-        let (settings, bus, relay) = all((AuthSettings::from_env(env), BusSettings::from_env(env), relay_place(env)))?;
-        Ok(Self { settings, bus, relay })
+        let (settings, bus, place, relay) =
+            all((AuthSettings::from_env(env), BusSettings::from_env(env), relay_place(env), relay_settings(env)))?;
+        Ok(Self { settings, bus, place, relay })
     }
 
     pub async fn start(self, lifecycle: &Lifecycle, metrics: Metrics) -> anyhow::Result<()> {
-        let Self { settings, bus, relay } = self;
+        let Self { settings, bus, place, relay } = self;
         let listener = http::bind(AuthSettings::LISTEN, settings.listen).await?;
         unless_stopped(lifecycle, settings.database.wait_until_ready(bus.patience)).await?;
         let pool = settings.database.connect_lazy(NAME);
@@ -37,10 +39,10 @@ impl AuthService {
         // A registration must find this week's partition, and the relay that makes it may be elsewhere or later.
         partitions::maintain(&pool, OUTBOX, clock.now()).await?;
         let wake = Wake::new();
-        match relay {
+        match place {
             RelayPlace::Inline => {
                 let publisher = unless_stopped(lifecycle, bus.publisher()).await?;
-                let relay = Relay::new(pool.clone(), publisher, RelaySettings::default(), clock.clone());
+                let relay = Relay::new(pool.clone(), publisher, relay, clock.clone());
                 let (wake, soft) = (wake.clone(), lifecycle.soft());
                 lifecycle.spawn("relay", async move {
                     relay.run(wake, soft).await;

@@ -11,7 +11,11 @@ use service::{
     telemetry::Metrics,
 };
 
-use super::{Producer, settings::RELAY_ADMIN, unless_stopped};
+use super::{
+    Producer,
+    settings::{RELAY_ADMIN, relay_settings},
+    unless_stopped,
+};
 use crate::bus::BusSettings;
 
 pub const NAME: &str = "relay";
@@ -20,6 +24,7 @@ pub const NAME: &str = "relay";
 pub struct RelayProcess {
     database: PostgresSettings,
     bus: BusSettings,
+    relay: RelaySettings,
     listen: SocketAddr,
     http: HttpSettings,
 }
@@ -29,17 +34,18 @@ impl RelayProcess {
         let prefix = match service {
             Producer::Auth => "AUTH",
         };
-        let (database, bus, listen, http) = all((
+        let (database, bus, relay, listen, http) = all((
             PostgresSettings::from_env(env, prefix),
             BusSettings::from_env(env),
+            relay_settings(env),
             RELAY_ADMIN.read(env),
             HttpSettings::from_env(env),
         ))?;
-        Ok(Self { database, bus, listen, http })
+        Ok(Self { database, bus, relay, listen, http })
     }
 
     pub async fn start(self, lifecycle: &Lifecycle, metrics: Metrics) -> anyhow::Result<()> {
-        let Self { database, bus, listen, http } = self;
+        let Self { database, bus, relay, listen, http } = self;
         let listener = http::bind(RELAY_ADMIN.variable, listen).await?;
         unless_stopped(lifecycle, database.wait_until_ready(bus.patience)).await?;
         let pool = database.connect_lazy(NAME);
@@ -50,7 +56,7 @@ impl RelayProcess {
             listening.await;
             Ok::<_, Infallible>(())
         });
-        let relaying = Relay::new(pool.clone(), publisher, RelaySettings::default(), Clock::system());
+        let relaying = Relay::new(pool.clone(), publisher, relay, Clock::system());
         let soft = lifecycle.soft();
         lifecycle.spawn("relay", async move {
             relaying.run(wake, soft).await;

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use messaging::RetryDelay;
+use outbox::RelaySettings;
 use service::settings::{Env, SettingError, SettingErrors, all};
 use worker::WorkerSettings;
 
@@ -39,6 +40,13 @@ impl AdminListen {
         let default = SocketAddr::from(([127, 0, 0, 1], self.port));
         env.parsed_or(self.variable, default, "an address and a port such as 127.0.0.1:9102")
     }
+}
+
+/// `RELAY_LEASE_SECONDS`: how long what a relay claimed is left alone by others, also after that relay has died.
+pub fn relay_settings(env: &Env) -> Result<RelaySettings, SettingError> {
+    let default = RelaySettings::default();
+    let lease = env.seconds_or("RELAY_LEASE_SECONDS", default.lease, 4..=3_600)?;
+    Ok(RelaySettings { lease, ..default })
 }
 
 pub fn worker_settings(env: &Env) -> Result<WorkerSettings, SettingErrors> {

@@ -6,8 +6,10 @@ mod compose;
 mod demo;
 mod dlq;
 mod localstack_init;
+mod losing_everything;
 mod migrate;
 mod running;
+mod settings;
 mod starting;
 
 use std::process::Output;

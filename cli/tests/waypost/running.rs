@@ -71,11 +71,11 @@ impl Installation {
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-async fn terminate(mut child: Child) {
+pub async fn terminate(mut child: Child) {
     let id = child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
     let status = tokio::time::timeout(fixtures::DEADLINE, child.wait()).await.unwrap().unwrap();
