@@ -51,3 +51,39 @@ async fn a_new_migration_is_a_file_with_a_version_and_a_bad_name_is_refused() {
     assert!(stderr.contains("the name is `Add-Locale`, it should be lower-case words"), "{stderr}");
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[tokio::test]
+async fn the_bus_is_migrated_where_it_is_in_use_and_what_it_stands_on_is_missed() {
+    let (auth, user, bus) = tokio::join!(
+        TestDatabase::empty("AUTH_DATABASE_URL"),
+        TestDatabase::empty("USER_DATABASE_URL"),
+        TestDatabase::empty("BUS_DATABASE_URL")
+    );
+    let environment = [
+        ("EVENT_PUBLISHER_TYPE", "postgres"),
+        ("AUTH_DATABASE_URL", auth.url.as_str()),
+        ("USER_DATABASE_URL", user.url.as_str()),
+        ("BUS_DATABASE_URL", bus.url.as_str()),
+    ];
+    let (code, _, stderr) = run(&["topology", "verify"], &[environment[0], environment[3], PATIENCE]).await;
+    assert_eq!(code, 1);
+    assert!(stderr.contains("run `waypost migrate`"), "{stderr}");
+
+    // Another's settings are not asked for.
+    let (code, stdout, stderr) = run(&["migrate", "--database", "auth"], &environment[..2]).await;
+    assert_eq!(code, 0, "{stderr}");
+    assert!(!stdout.contains("bus_db"), "{stdout}");
+
+    let (code, stdout, stderr) = run(&["migrate"], &environment).await;
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("bus_db: applied"), "{stdout}");
+    assert_eq!(run(&["migrate", "check"], &environment).await.0, 0);
+    assert_eq!(run(&["topology", "apply"], &environment).await.0, 0);
+
+    sqlx::raw_sql("DROP SCHEMA pgmq CASCADE").execute(&bus.pool).await.unwrap();
+    let (code, stdout, _) = run(&["migrate", "check"], &environment).await;
+    assert_eq!(code, 1);
+    assert!(stdout.contains("bus_db: PGMQ is not there"), "{stdout}");
+}
+
+const PATIENCE: (&str, &str) = ("STARTUP_PATIENCE_SECONDS", "1");

@@ -4,40 +4,13 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use fixtures::TestBus;
-use messaging::{
-    EntryError, OutgoingMessage, Publisher, Queue, QueueSettings, ReceiveRequest, Subscriber, Topology,
-    conformance::Testbed,
-};
-use schemas::EventType;
+use messaging::{EntryError, OutgoingMessage, Queue, QueueSettings, ReceiveRequest, Subscriber, Topology};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-struct Embedded(TestBus);
-
-#[async_trait]
-impl Testbed for Embedded {
-    async fn subscribe(
-        &self,
-        consumer: &str,
-        events: &[EventType],
-        settings: QueueSettings,
-    ) -> (Arc<dyn Queue>, Arc<dyn Queue>) {
-        self.0.subscribe(consumer, events, settings).await
-    }
-
-    fn publisher(&self) -> Arc<dyn Publisher> {
-        self.0.bus.publisher()
-    }
-}
-
-async fn embedded() -> Embedded {
-    Embedded(fixtures::embedded_bus().await)
-}
-
-messaging::conformance_suite!(embedded());
+messaging::conformance_suite!(fixtures::embedded_bus());
 
 const HIDDEN: Duration = Duration::from_secs(600);
 

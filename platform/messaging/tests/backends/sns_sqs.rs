@@ -1,33 +1,6 @@
-use std::sync::Arc;
+use messaging::{AwsBus, AwsSettings, Bus};
 
-use async_trait::async_trait;
-use fixtures::TestBus;
-use messaging::{AwsBus, AwsSettings, Bus, Publisher, Queue, QueueSettings, conformance::Testbed};
-use schemas::EventType;
-
-struct LocalStack(TestBus);
-
-#[async_trait]
-impl Testbed for LocalStack {
-    async fn subscribe(
-        &self,
-        consumer: &str,
-        events: &[EventType],
-        settings: QueueSettings,
-    ) -> (Arc<dyn Queue>, Arc<dyn Queue>) {
-        self.0.subscribe(consumer, events, settings).await
-    }
-
-    fn publisher(&self) -> Arc<dyn Publisher> {
-        self.0.bus.publisher()
-    }
-}
-
-async fn local_stack() -> LocalStack {
-    LocalStack(fixtures::bus().await)
-}
-
-messaging::conformance_suite!(local_stack());
+messaging::conformance_suite!(fixtures::bus());
 
 #[tokio::test]
 async fn a_bus_that_is_not_there_is_waited_for_and_then_named() {
