@@ -14,7 +14,13 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum TopologyCommand {
-    /// Make missing topics, queues and subscriptions, and set what differs
+    /// Say what `apply` would make and set, change nothing
+    Plan {
+        /// Print the differences as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make missing topics, queues and subscriptions, and set what differs; deletes nothing
     Apply {
         /// Print the changes as JSON
         #[arg(long)]
@@ -47,6 +53,7 @@ pub fn topology() -> Topology {
 impl TopologyCommand {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
         let (json, applied) = match self {
+            Self::Plan { json } => return plan(env, json).await,
             Self::Apply { json } => (json, true),
             Self::Verify { json } => (json, false),
             Self::Export { format: Format::Awslocal } => {
@@ -76,11 +83,39 @@ impl TopologyCommand {
     }
 }
 
+async fn plan(env: &Env, json: bool) -> anyhow::Result<ExitCode> {
+    let bus = BusSettings::from_env(env)?.connect().await?;
+    let differences = bus.verify(&topology()).await?;
+    if json {
+        outln!("{}", serde_json::to_string_pretty(&differences)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (missing, different): (Vec<_>, Vec<_>) = differences.iter().partition(|d| d.is_missing());
+    for difference in &missing {
+        outln!("+ {}", difference.resource);
+    }
+    let mut resource = "";
+    for Difference { resource: changed, setting, expected, found } in different.iter().copied() {
+        if changed != resource {
+            outln!("~ {changed}");
+            resource = changed;
+        }
+        outln!("    {setting}: {} → {expected}", found.as_deref().unwrap_or("not set"));
+    }
+    match (missing.len(), different.len()) {
+        (0, 0) => eprintln!("nothing to do: topics, queues and subscriptions are as they should be"),
+        (made, set) => {
+            eprintln!("{made} to make, {set} settings to change, none to delete; `waypost topology apply` does it");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn print(difference: &Difference, applied: bool) -> io::Result<()> {
     let Difference { resource, setting, expected, found } = difference;
     match (found, applied) {
-        (None, true) if setting == "existence" => outln!("made {resource}"),
-        (None, false) if setting == "existence" => outln!("missing: {resource}"),
+        (None, true) if difference.is_missing() => outln!("made {resource}"),
+        (None, false) if difference.is_missing() => outln!("missing: {resource}"),
         (_, true) => outln!("set {setting} of {resource} to {expected}"),
         (found, false) => {
             outln!("{setting} of {resource} is {}, should be {expected}", found.as_deref().unwrap_or("not set"));

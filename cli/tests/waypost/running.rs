@@ -135,9 +135,17 @@ async fn topology_verify_names_what_is_missing_and_apply_mends_it(bus: TestBus) 
     assert_eq!(code, 1);
     assert!(stdout.contains(&format!("missing: queue {}user-service\n", bus.prefix)), "{stdout}");
 
+    let (code, stdout, stderr) = run(&["topology", "plan"], &environment).await;
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains(&format!("+ queue {}user-service\n", bus.prefix)), "{stdout}");
+    assert!(stderr.contains("to make, 0 settings to change, none to delete"), "{stderr}");
+
     let (code, stdout, _) = run(&["topology", "apply"], &environment).await;
     assert_eq!(code, 0);
     assert!(stdout.contains(&format!("made topic {}user-created\n", bus.prefix)), "{stdout}");
     let (code, stdout, _) = run(&["topology", "verify", "--json"], &environment).await;
     assert_eq!((code, stdout.trim()), (0, "[]"));
+    let (code, stdout, stderr) = run(&["topology", "plan"], &environment).await;
+    assert_eq!((code, stdout.as_str()), (0, ""));
+    assert!(stderr.contains("nothing to do"), "{stderr}");
 }

@@ -3,6 +3,7 @@
 mod connect;
 mod export;
 mod queue;
+mod resources;
 mod results;
 mod sns;
 mod topology;

@@ -31,6 +31,12 @@ impl Names {
     pub fn dead_letter_queue(&self, consumer: &str) -> String {
         format!("{}{consumer}-dlq", self.prefix)
     }
+
+    /// Where SNS puts what it could not deliver to the consumer's queue. There is none in PostgreSQL, where publishing
+    /// and delivering are one transaction.
+    pub fn undelivered_queue(&self, consumer: &str) -> String {
+        format!("{}{consumer}-undelivered", self.prefix)
+    }
 }
 
 /// A consumer and the events it has handlers for.
@@ -91,8 +97,15 @@ pub struct Difference {
 }
 
 impl Difference {
+    const EXISTENCE: &str = "existence";
+
     pub(crate) fn missing(resource: String) -> Self {
-        Self { resource, setting: "existence".to_owned(), expected: "exists".to_owned(), found: None }
+        Self { resource, setting: Self::EXISTENCE.to_owned(), expected: "exists".to_owned(), found: None }
+    }
+
+    /// Whether the whole thing is not there, rather than different.
+    pub fn is_missing(&self) -> bool {
+        self.setting == Self::EXISTENCE
     }
 }
 

@@ -1,18 +1,15 @@
 //! Making SNS and SQS match a [`Topology`], and saying where they don't.
-//!
-//! Both walk the same list of resources.
 
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_sns::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::QueueAttributeName;
-use serde_json::{Value, json};
 
-use super::connect::AwsBus;
-use crate::{BusError, Difference, QueueSettings, Subscriber, Topology, TopologyError};
-
-/// Subscription filters are attributes of the message, not of its body: `type`, as every producer here sets it.
-const FILTER_SCOPE: &str = "MessageAttributes";
+use super::{
+    connect::AwsBus,
+    resources::{Attributes, Place, Resource, meaning, resources},
+};
+use crate::{BusError, Difference, Topology, TopologyError};
 
 impl AwsBus {
     pub(super) async fn apply_topology(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
@@ -20,42 +17,39 @@ impl AwsBus {
         if before.is_empty() {
             return Ok(before);
         }
-        let mut arns = HashMap::new();
-        for event in topology.topics() {
-            let name = self.names.topic(event.as_str());
-            arns.insert(event, self.create_topic(&name).await?);
-        }
-        for subscriber in &topology.subscribers {
-            let dead_letters = self.names.dead_letter_queue(&subscriber.consumer);
-            let dlq = self.create_queue(&dead_letters, &dead_letter_attributes(subscriber.settings)).await?;
-
-            let topics: Vec<_> = subscriber.events.iter().map(|event| arns[event].clone()).collect();
-            let name = self.names.queue(&subscriber.consumer);
-            let queue_arn = sibling_arn(&dlq.arn, &name);
-            let attributes = queue_attributes(subscriber.settings, &dlq.arn, &queue_arn, &topics);
-            let queue = self.create_queue(&name, &attributes).await?;
-            for event in &subscriber.events {
-                self.subscribe(&arns[event], &queue.arn, event.as_str()).await?;
+        let place = self.learn_place(topology).await?;
+        for resource in resources(topology, &self.names, &place) {
+            match resource {
+                Resource::Topic { name } => drop(self.create_topic(&name).await?),
+                Resource::Queue { name, attributes } => self.create_queue(&name, &attributes).await?,
+                Resource::Subscription { topic, queue, attributes } => {
+                    self.subscribe(&place.topic(&topic), &place.queue(&queue), &attributes).await?;
+                }
             }
         }
         Ok(before)
     }
 
     pub(super) async fn remove_topology(&self, topology: &Topology) -> Result<(), TopologyError> {
-        for subscriber in &topology.subscribers {
-            let consumer = &subscriber.consumer;
-            for name in [self.names.queue(consumer), self.names.dead_letter_queue(consumer)] {
-                if let Some(queue) = self.find_queue(&name).await? {
-                    let deleted = self.settling.delete_queue().queue_url(&queue.url).send().await;
-                    deleted.map_err(|error| failed(&format!("delete queue {name}"), "DeleteQueue", &name, error))?;
-                }
-            }
-        }
         let arns = self.topic_arns().await?;
-        for name in topology.topics().into_iter().map(|event| self.names.topic(event.as_str())) {
-            if let Some(arn) = arns.get(&name) {
-                let deleted = self.sns.delete_topic().topic_arn(arn).send().await;
-                deleted.map_err(|error| failed(&format!("delete topic {name}"), "DeleteTopic", &name, error))?;
+        for resource in resources(topology, &self.names, &Place::localstack()) {
+            match resource {
+                Resource::Queue { name, .. } => {
+                    if let Some(queue) = self.find_queue(&name).await? {
+                        let deleted = self.settling.delete_queue().queue_url(&queue.url).send().await;
+                        deleted
+                            .map_err(|error| failed(&format!("delete queue {name}"), "DeleteQueue", &name, error))?;
+                    }
+                }
+                Resource::Topic { name } => {
+                    if let Some(arn) = arns.get(&name) {
+                        let deleted = self.sns.delete_topic().topic_arn(arn).send().await;
+                        deleted
+                            .map_err(|error| failed(&format!("delete topic {name}"), "DeleteTopic", &name, error))?;
+                    }
+                }
+                // Goes with its topic.
+                Resource::Subscription { .. } => {}
             }
         }
         Ok(())
@@ -63,64 +57,67 @@ impl AwsBus {
 
     pub(super) async fn verify_topology(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
         let topics = self.topic_arns().await?;
+        let place = self.find_place(topology, &topics).await?;
+        // Where nothing is there, all is missing, whoever it would belong to.
+        let place = place.unwrap_or_else(Place::localstack);
         let mut differences = Vec::new();
-        for event in topology.topics() {
-            let name = self.names.topic(event.as_str());
-            if !topics.contains_key(&name) {
-                differences.push(Difference::missing(format!("topic {name}")));
+        for resource in resources(topology, &self.names, &place) {
+            let (found, expected) = match &resource {
+                Resource::Topic { name } => (topics.get(name).map(|_| HashMap::new()), Vec::new()),
+                Resource::Queue { name, attributes } => {
+                    let found = self.find_queue(name).await?;
+                    let expected = attributes.iter().map(|(name, value)| (name.as_str(), value)).collect();
+                    (found.map(|queue| queue.attributes), expected)
+                }
+                Resource::Subscription { topic, queue, attributes } => {
+                    let found = match topics.get(topic) {
+                        Some(arn) => self.find_subscription(arn, &place.queue(queue)).await?,
+                        None => None,
+                    };
+                    (found, attributes.iter().map(|(name, value)| (*name, value)).collect())
+                }
+            };
+            match found {
+                None => differences.push(Difference::missing(resource.to_string())),
+                Some(found) => differences.extend(compare(&resource, &expected, &found)),
             }
-        }
-        for subscriber in &topology.subscribers {
-            self.verify_subscriber(subscriber, &topics, &mut differences).await?;
         }
         Ok(differences)
     }
 
-    async fn verify_subscriber(
+    /// By anything that is there. An account without topics may still have one of our queues.
+    async fn find_place(
         &self,
-        subscriber: &Subscriber,
+        topology: &Topology,
         topics: &HashMap<String, String>,
-        differences: &mut Vec<Difference>,
-    ) -> Result<(), TopologyError> {
-        let dead_letters = self.names.dead_letter_queue(&subscriber.consumer);
-        let dlq = self.find_queue(&dead_letters).await?;
-        compare(&dead_letters, &dead_letter_attributes(subscriber.settings), dlq.as_ref(), differences);
-
-        let name = self.names.queue(&subscriber.consumer);
-        let queue = self.find_queue(&name).await?;
-        let arns: Vec<_> = subscriber
-            .events
-            .iter()
-            .filter_map(|event| topics.get(&self.names.topic(event.as_str())).cloned())
-            .collect();
-        let (queue_arn, dlq_arn) = match (&queue, &dlq) {
-            (Some(queue), Some(dlq)) => (queue.arn.clone(), dlq.arn.clone()),
-            (Some(queue), None) => (queue.arn.clone(), sibling_arn(&queue.arn, &dead_letters)),
-            (None, _) => (String::new(), String::new()),
-        };
-        let expected = queue_attributes(subscriber.settings, &dlq_arn, &queue_arn, &arns);
-        compare(&name, &expected, queue.as_ref(), differences);
-
-        for event in &subscriber.events {
-            let topic = self.names.topic(event.as_str());
-            let resource = format!("subscription {topic} → {name}");
-            let found = match (topics.get(&topic), &queue) {
-                (Some(topic_arn), Some(queue)) => self.find_subscription(topic_arn, &queue.arn).await?,
-                _ => None,
-            };
-            let Some(found) = found else {
-                differences.push(Difference::missing(resource));
-                continue;
-            };
-            for (setting, expected) in subscription_attributes(event.as_str()) {
-                let actual = found.get(setting);
-                if actual.map(|text| normal(text)) != Some(normal(&expected)) {
-                    let (setting, found) = (setting.to_owned(), actual.cloned());
-                    differences.push(Difference { resource: resource.clone(), setting, expected, found });
-                }
+    ) -> Result<Option<Place>, TopologyError> {
+        if let Some(arn) = topics.values().next() {
+            return Ok(Place::of(arn));
+        }
+        for subscriber in &topology.subscribers {
+            if let Some(queue) = self.find_queue(&self.names.queue(&subscriber.consumer)).await? {
+                return Ok(queue.attributes.get("QueueArn").and_then(|arn| Place::of(arn)));
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// By making something that will be needed.
+    async fn learn_place(&self, topology: &Topology) -> Result<Place, TopologyError> {
+        let (what, arn) = if let Some(event) = topology.topics().first() {
+            let name = self.names.topic(event.as_str());
+            let arn = self.create_topic(&name).await?;
+            (name, arn)
+        } else if let Some(subscriber) = topology.subscribers.first() {
+            let name = self.names.queue(&subscriber.consumer);
+            self.create_queue(&name, &Attributes::new()).await?;
+            let queue = self.find_queue(&name).await?;
+            let arn = queue.and_then(|queue| queue.attributes.get("QueueArn").cloned()).unwrap_or_default();
+            (name, arn)
+        } else {
+            return Ok(Place::localstack());
+        };
+        Place::of(&arn).ok_or_else(|| failed("learn the account", "Create", &what, format!("the ARN is `{arn}`")))
     }
 
     async fn topic_arns(&self) -> Result<HashMap<String, String>, TopologyError> {
@@ -161,12 +158,12 @@ impl AwsBus {
         let answer =
             self.settling.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::All).send().await;
         let answer = answer.map_err(|error| failed(&what, "GetQueueAttributes", name, error))?;
-        let attributes = answer.attributes.unwrap_or_default();
-        let arn = attributes.get(&QueueAttributeName::QueueArn).cloned().unwrap_or_default();
-        Ok(Some(FoundQueue { url, arn, attributes }))
+        let attributes = answer.attributes.unwrap_or_default().into_iter();
+        let attributes = attributes.map(|(name, value)| (name.as_str().to_owned(), value)).collect();
+        Ok(Some(FoundQueue { url, attributes }))
     }
 
-    async fn create_queue(&self, name: &str, attributes: &Attributes) -> Result<FoundQueue, TopologyError> {
+    async fn create_queue(&self, name: &str, attributes: &Attributes) -> Result<(), TopologyError> {
         let what = format!("create queue {name}");
         if self.find_queue(name).await?.is_none() {
             let created = self.settling.create_queue().queue_name(name).send().await;
@@ -174,11 +171,13 @@ impl AwsBus {
         }
         let found = self.find_queue(name).await?;
         let found = found.ok_or_else(|| failed(&what, "CreateQueue", name, "the new queue can't be found"))?;
+        if attributes.is_empty() {
+            return Ok(());
+        }
         // Set apart from creating, so that one path serves new and existing queues.
         let wanted = attributes.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let set = self.settling.set_queue_attributes().queue_url(&found.url).set_attributes(Some(wanted)).send().await;
-        set.map_err(|error| failed(&what, "SetQueueAttributes", name, error))?;
-        Ok(found)
+        set.map(drop).map_err(|error| failed(&what, "SetQueueAttributes", name, error))
     }
 
     async fn find_subscription(
@@ -203,110 +202,42 @@ impl AwsBus {
         Ok(None)
     }
 
-    async fn subscribe(&self, topic_arn: &str, queue_arn: &str, event: &str) -> Result<(), TopologyError> {
+    async fn subscribe(
+        &self,
+        topic_arn: &str,
+        queue_arn: &str,
+        wanted: &BTreeMap<&'static str, String>,
+    ) -> Result<(), TopologyError> {
         let what = format!("subscribe {queue_arn} to {topic_arn}");
-        let wanted = subscription_attributes(event);
         if let Some(found) = self.find_subscription(topic_arn, queue_arn).await? {
             for (name, value) in wanted {
                 let set = self.sns.set_subscription_attributes().subscription_arn(&found["SubscriptionArn"]);
-                let set = set.attribute_name(name).attribute_value(value).send().await;
+                let set = set.attribute_name(*name).attribute_value(value).send().await;
                 set.map_err(|error| failed(&what, "SetSubscriptionAttributes", topic_arn, error))?;
             }
             return Ok(());
         }
         let request = self.sns.subscribe().topic_arn(topic_arn).protocol("sqs").endpoint(queue_arn);
-        let request =
-            wanted.into_iter().fold(request, |request, (name, value)| request.attributes(name.to_owned(), value));
+        let request = wanted.iter().fold(request, |request, (name, value)| request.attributes(*name, value));
         request.send().await.map(drop).map_err(|error| failed(&what, "Subscribe", topic_arn, error))
     }
 }
 
-pub(super) type Attributes = BTreeMap<QueueAttributeName, String>;
-
 struct FoundQueue {
     url: String,
-    arn: String,
-    attributes: HashMap<QueueAttributeName, String>,
+    attributes: HashMap<String, String>,
 }
 
-pub(super) fn dead_letter_attributes(settings: QueueSettings) -> Attributes {
-    BTreeMap::from([(QueueAttributeName::MessageRetentionPeriod, settings.dead_letter_retention.as_secs().to_string())])
-}
-
-pub(super) fn queue_attributes(
-    settings: QueueSettings,
-    dlq_arn: &str,
-    queue_arn: &str,
-    topics: &[String],
-) -> Attributes {
-    let redrive = json!({ "deadLetterTargetArn": dlq_arn, "maxReceiveCount": settings.max_receive_count });
-    // Only SNS, and only for these topics: without the condition anybody's topic could feed the queue.
-    let policy = json!({
-        "Version": "2012-10-17",
-        "Statement": [{
-            "Sid": "topics",
-            "Effect": "Allow",
-            "Principal": { "Service": "sns.amazonaws.com" },
-            "Action": "sqs:SendMessage",
-            "Resource": queue_arn,
-            "Condition": { "ArnEquals": { "aws:SourceArn": topics } }
-        }]
+fn compare(resource: &Resource, expected: &[(&str, &String)], found: &HashMap<String, String>) -> Vec<Difference> {
+    let differs =
+        |(setting, value): &&(&str, &String)| found.get(*setting).map(|text| meaning(text)) != Some(meaning(value));
+    let differences = expected.iter().filter(differs).map(|(setting, value)| Difference {
+        resource: resource.to_string(),
+        setting: (*setting).to_owned(),
+        expected: (*value).clone(),
+        found: found.get(*setting).cloned(),
     });
-    BTreeMap::from([
-        (QueueAttributeName::VisibilityTimeout, settings.visibility.as_secs().to_string()),
-        (QueueAttributeName::MessageRetentionPeriod, settings.retention.as_secs().to_string()),
-        (QueueAttributeName::ReceiveMessageWaitTimeSeconds, "20".to_owned()),
-        (QueueAttributeName::RedrivePolicy, redrive.to_string()),
-        (QueueAttributeName::Policy, policy.to_string()),
-    ])
-}
-
-pub(super) fn subscription_attributes(event: &str) -> [(&'static str, String); 3] {
-    [
-        ("RawMessageDelivery", "true".to_owned()),
-        ("FilterPolicyScope", FILTER_SCOPE.to_owned()),
-        ("FilterPolicy", json!({ "type": [event] }).to_string()),
-    ]
-}
-
-fn compare(name: &str, expected: &Attributes, found: Option<&FoundQueue>, differences: &mut Vec<Difference>) {
-    let resource = format!("queue {name}");
-    let Some(found) = found else {
-        differences.push(Difference::missing(resource));
-        return;
-    };
-    for (setting, value) in expected {
-        let actual = found.attributes.get(setting);
-        if actual.map(|text| normal(text)) != Some(normal(value)) {
-            differences.push(Difference {
-                resource: resource.clone(),
-                setting: setting.as_str().to_owned(),
-                expected: value.clone(),
-                found: actual.cloned(),
-            });
-        }
-    }
-}
-
-/// Policies come back with other spacing, order, or numbers as strings.
-fn normal(text: &str) -> Value {
-    fn settle(value: Value) -> Value {
-        match value {
-            Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, settle(value))).collect(),
-            Value::Array(items) => {
-                let mut items: Vec<_> = items.into_iter().map(settle).collect();
-                items.sort_by_key(ToString::to_string);
-                if items.len() == 1 { items.remove(0) } else { Value::Array(items) }
-            }
-            Value::Number(number) => Value::from(number.to_string()),
-            other => other,
-        }
-    }
-    serde_json::from_str(text).map_or_else(|_| Value::from(text), settle)
-}
-
-fn sibling_arn(arn: &str, name: &str) -> String {
-    arn.rsplit_once(':').map_or_else(|| name.to_owned(), |(account, _)| format!("{account}:{name}"))
+    differences.collect()
 }
 
 fn failed(
@@ -316,18 +247,4 @@ fn failed(
     error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> TopologyError {
     TopologyError { what: what.to_owned(), source: BusError::new(operation, target, error) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn policies_compare_by_meaning() {
-        assert_eq!(normal(r#"{"a":["x"],"b":"20"}"#), normal(r#"{ "b": 20, "a": "x" }"#));
-        assert_eq!(normal(r#"["b","a"]"#), normal(r#"["a","b"]"#));
-        assert_ne!(normal(r#"{"a":["x","y"]}"#), normal(r#"{"a":["x"]}"#));
-        assert_eq!(normal("60"), normal("60"));
-        assert_ne!(normal("60"), normal("30"));
-    }
 }
