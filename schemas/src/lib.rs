@@ -1,8 +1,12 @@
 //! The contracts: what an event looks like on the wire and how it is told from its copies. No IO.
 //!
 //! Every event is a CloudEvents 1.0 [`Envelope`] around a payload. A payload has one struct per version, with its
-//! `TYPE` and `VERSION`; its JSON Schema is a golden file under `golden/`, so that a change to a published contract
-//! shows as a diff. Consumers see only the newest version of a type: [`Newest::read`] raises older ones.
+//! `TYPE` and `VERSION`; its JSON Schema is a golden file under `golden/`, so that a change to a contract shows as a
+//! diff, and a line in `catalog.lock`, so that a released one can't change at all. `examples/` shows for each version
+//! what is valid and what isn't. Consumers see only the newest version of a type: [`Newest::read`] raises older ones.
+//!
+//! Producers write strictly: no value can be made that its schema refuses. Consumers read leniently: fields that they
+//! don't know are passed over.
 //!
 //! Invariant: the same event always has the same [`InboxKey`], whoever delivers it and how often.
 
@@ -11,15 +15,21 @@ mod clock;
 mod envelope;
 mod event;
 mod inbox_key;
+mod product;
 mod read;
+mod redaction;
 mod sequence;
 mod user;
+mod value;
 
-pub use catalog::{Classification, SchemaEntry, all as all_schemas, redact};
+pub use catalog::{SchemaEntry, all as all_schemas};
 pub use clock::Clock;
 pub use envelope::{Envelope, EnvelopeError, Header};
 pub use event::{Event, EventType, InvalidEventType, Newest};
 pub use inbox_key::{InboxKey, NoInboxKey, event_id};
+pub use product::*;
 pub use read::{PayloadError, UnreadableJson};
+pub use redaction::{Classification, redact};
 pub use sequence::{InvalidSequence, Sequence};
-pub use user::{Email, InvalidEmail, UserCreatedV1};
+pub use user::*;
+pub use value::*;

@@ -27,8 +27,10 @@ pub enum PayloadError {
 pub(crate) fn json<T: DeserializeOwned>(text: &str, parent: Option<&str>) -> Result<T, UnreadableJson> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." || path.contains('?') { None } else { Some(path) };
+        // What breaks the syntax may stand below a name that is the document's own; what is of the wrong type stands
+        // below names that the type knows.
+        let path = error.inner().is_data().then(|| error.path().to_string());
+        let path = path.filter(|path| path != "." && !path.contains('?'));
         let field = match (parent, path) {
             (Some(parent), Some(path)) => Some(format!("{parent}.{path}")),
             (parent, path) => path.or(parent.map(str::to_owned)),
@@ -87,7 +89,9 @@ mod tests {
             (format!(r#"{{"id":"{id}"}}"#), "`data`: missing field `email` (line 1, column 45)"),
             (format!(r#"{{"id":"{id}","email":5551234}}"#), "`data.email`: expected a string (line 1, column 60)"),
             (r#"{"id":"ada@example.com","email":""}"#.to_owned(), "`data.id`: not a valid value (line 1, column 23)"),
-            (r#"{"id":"#.to_owned(), "`data.id`: the JSON ends too early (line 1, column 6)"),
+            (r#"{"id":"#.to_owned(), "`data`: the JSON ends too early (line 1, column 6)"),
+            (r#"{"ada@example.com":"#.to_owned(), "`data`: the JSON ends too early (line 1, column 19)"),
+            (r#"{"ada@example.com":!}"#.to_owned(), "`data`: not valid JSON (line 1, column 20)"),
             ("ada@example.com".to_owned(), "`data`: not valid JSON (line 1, column 1)"),
         ] {
             let got = error(&text);
