@@ -4,7 +4,7 @@ use std::{io, process::ExitCode};
 
 use clap::{Subcommand, ValueEnum};
 use messaging::{Difference, Topology, awslocal_script};
-use schemas::{Event, UserCreatedV1};
+use schemas::{Event, UserCreatedV2};
 use service::settings::{Env, SettingErrors};
 
 use crate::{
@@ -47,7 +47,7 @@ pub enum Format {
 
 /// Every consumer with its handlers, and every event that a producer publishes.
 pub fn topology() -> Topology {
-    Topology { subscribers: vec![user_service::consumer().subscriber()], published: [UserCreatedV1::TYPE].into() }
+    Topology { subscribers: vec![user_service::consumer().subscriber()], published: [UserCreatedV2::TYPE].into() }
 }
 
 impl TopologyCommand {

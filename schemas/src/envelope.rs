@@ -133,7 +133,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::{Newest, PayloadError, UserCreatedV1, event_id};
+    use crate::{Newest, PayloadError, UserCreatedV1, UserCreatedV2, event_id};
 
     fn sample() -> (UserCreatedV1, Envelope) {
         let now = datetime!(2026-01-02 03:04:05.678901 UTC);
@@ -162,15 +162,15 @@ mod tests {
         assert_eq!(key.to_string(), envelope.id);
         assert_eq!(back.trace_id(), Some("0af7651916cd43dd8448eb211c80319c"));
         assert_eq!(back.sequence, envelope.sequence);
-        assert_eq!(UserCreatedV1::read(back.schemaversion, &back.data), Ok(event));
+        assert_eq!(UserCreatedV2::read(back.schemaversion, &back.data), Ok(event.into()));
     }
 
     #[test]
     fn an_unknown_version_is_refused_by_name() {
         let (_, envelope) = sample();
-        let error = UserCreatedV1::read(9, &envelope.data).unwrap_err();
+        let error = UserCreatedV2::read(9, &envelope.data).unwrap_err();
         assert!(matches!(error, PayloadError::UnknownVersion { version: 9, .. }));
-        assert_eq!(error.to_string(), "version 9 of `user.created` is not known here; known: 1");
+        assert_eq!(error.to_string(), "version 9 of `user.created` is not known here; known: 1, 2");
     }
 
     #[test]

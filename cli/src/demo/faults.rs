@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use messaging::OutgoingMessage;
-use schemas::{Clock, Event, UserCreatedV1, event_id};
+use schemas::{Clock, Event, UserCreatedV2, event_id};
 use serde_json::json;
 use sqlx::{Executor, PgTransaction};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
@@ -53,7 +53,7 @@ pub async fn inject_broken_messages(scratch: &Scratch) -> anyhow::Result<i64> {
         event("user.created", 1, now + Duration::days(3), &json!({}))?,
     ];
     let (on_topic, in_queue) = messages.split_at(4);
-    let mut results = scratch.bus.publisher().publish(UserCreatedV1::TYPE.as_str(), on_topic).await;
+    let mut results = scratch.bus.publisher().publish(UserCreatedV2::TYPE.as_str(), on_topic).await;
     results.extend(scratch.queue.send(in_queue).await);
     for result in results {
         result.context("could not inject a broken message")?;
@@ -76,7 +76,7 @@ pub async fn repeat_deliveries(scratch: &Scratch, count: u32) -> anyhow::Result<
     .fetch_all(&scratch.auth.pool)
     .await?;
     let messages: Vec<_> = envelopes.into_iter().map(message).collect();
-    let results = scratch.bus.publisher().publish(UserCreatedV1::TYPE.as_str(), &messages).await;
+    let results = scratch.bus.publisher().publish(UserCreatedV2::TYPE.as_str(), &messages).await;
     if let Some(error) = results.iter().find_map(|result| result.as_ref().err()) {
         bail!("could not repeat a delivery: {error}");
     }
@@ -84,7 +84,7 @@ pub async fn repeat_deliveries(scratch: &Scratch, count: u32) -> anyhow::Result<
 }
 
 fn message(body: String) -> OutgoingMessage {
-    let attributes = [("type", UserCreatedV1::TYPE.as_str()), ("schemaversion", "1"), ("source", "auth-service")];
+    let attributes = [("type", UserCreatedV2::TYPE.as_str()), ("schemaversion", "1"), ("source", "auth-service")];
     OutgoingMessage { body, attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into() }
 }
 

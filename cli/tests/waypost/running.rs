@@ -3,7 +3,9 @@
 use std::{net::TcpListener, process::Stdio};
 
 use fixtures::{TestBus, TestDatabase, eventually, on_both_buses};
+use messaging::OutgoingMessage;
 use reqwest::{Client, StatusCode};
+use schemas::{Clock, Envelope, Header, Sequence, UserCreatedV1, event_id};
 use serde_json::json;
 use tokio::process::{Child, Command};
 
@@ -46,6 +48,28 @@ impl Installation {
         assert_eq!(answer.status(), StatusCode::ACCEPTED);
         eventually("the profile", async || {
             let profile = sqlx::query_scalar("SELECT email FROM user_profiles");
+            let email: Option<String> = profile.fetch_optional(&self.user.pool).await.unwrap();
+            email
+        })
+        .await;
+    }
+
+    /// As a producer of an older release sends it.
+    async fn send_an_event_of_version_1_and_see_the_profile(&self) {
+        let now = Clock::system().now();
+        let event = UserCreatedV1 {
+            user_id: event_id(now),
+            email: "bob@example.com".to_owned().try_into().unwrap(),
+            timestamp: now,
+            source: "auth-service".to_owned(),
+        };
+        let sequence = Sequence::after(None, now);
+        let header = Header { id: event_id(now), source: "auth-service", time: now, sequence, traceparent: None };
+        let body = serde_json::to_string(&Envelope::new(&event, header).unwrap()).unwrap();
+        let sent = self.bus.queue("user-service").await.send(&[OutgoingMessage { body, ..Default::default() }]).await;
+        sent[0].as_ref().unwrap();
+        eventually("the profile of version 1", async || {
+            let profile = sqlx::query_scalar("SELECT email FROM user_profiles WHERE user_id = $1").bind(event.user_id);
             let email: Option<String> = profile.fetch_optional(&self.user.pool).await.unwrap();
             email
         })
@@ -103,9 +127,12 @@ async fn the_services_with_a_relay_of_its_own_deliver_a_registration_and_stop_cl
     ];
 
     installation.register_and_see_the_profile(&api_listen).await;
+    installation.send_an_event_of_version_1_and_see_the_profile().await;
     let metrics =
         Client::new().get(format!("http://{worker_listen}/metrics")).send().await.unwrap().text().await.unwrap();
-    assert!(metrics.contains("worker_applied_total{handler=\"record_profile\"} 1"), "{metrics}");
+    assert!(metrics.contains("worker_applied_total{handler=\"record_profile\"} 2"), "{metrics}");
+    let upcast = "worker_upcast_total{event_type=\"user.created\",version=\"1\"} 1";
+    assert!(metrics.contains(upcast), "{metrics}");
     for child in children {
         terminate(child).await;
     }

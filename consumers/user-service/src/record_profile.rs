@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use schemas::UserCreatedV1;
+use schemas::UserCreatedV2;
 use sqlx::PgConnection;
 use worker::{ApplyEvents, HandlerError, Received, Verdict};
 
@@ -13,14 +13,14 @@ pub struct RecordProfile;
 
 #[async_trait]
 impl ApplyEvents for RecordProfile {
-    type Event = UserCreatedV1;
+    type Event = UserCreatedV2;
 
     const NAME: &'static str = "record_profile";
 
     async fn apply(
         &self,
         connection: &mut PgConnection,
-        events: &[Received<'_, UserCreatedV1>],
+        events: &[Received<'_, UserCreatedV2>],
     ) -> Result<Vec<Verdict>, HandlerError> {
         let versioned: Vec<_> =
             events.iter().filter_map(|received| Some((received.sequence?.get(), received.event))).collect();
@@ -62,7 +62,7 @@ impl ApplyEvents for RecordProfile {
         .map(|row| row.user_id)
         .collect();
 
-        let verdict = |received: &Received<'_, UserCreatedV1>| match received.sequence {
+        let verdict = |received: &Received<'_, UserCreatedV2>| match received.sequence {
             None => Verdict::Reject("the event has no `sequence`, so its age can't be told".into()),
             Some(_) if changed.contains(&received.event.user_id) => Verdict::Applied,
             Some(_) => Verdict::Stale,

@@ -9,6 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use messaging::{QueueSettings, Subscriber};
+use metrics::counter;
 use schemas::{Envelope, Event, EventType, Newest, PayloadError};
 use sqlx::PgConnection;
 
@@ -104,7 +105,13 @@ impl<H: ApplyEvents> AnyHandler for Typed<H> {
     }
 
     fn read(&self, envelope: &Envelope) -> Result<AnyEvent, PayloadError> {
-        H::Event::read(envelope.schemaversion, &envelope.data).map(|event| Box::new(event) as AnyEvent)
+        let event = H::Event::read(envelope.schemaversion, &envelope.data)?;
+        if H::Event::needs_upcast(envelope.schemaversion) {
+            // Where this stands still for as long as a queue keeps messages, the old version is dead and can be removed.
+            let (event_type, version) = (envelope.event_type.clone(), envelope.schemaversion.to_string());
+            counter!("worker_upcast_total", "event_type" => event_type, "version" => version).increment(1);
+        }
+        Ok(Box::new(event))
     }
 
     async fn apply(&self, connection: &mut PgConnection, events: &[&Delivery]) -> Result<Vec<Verdict>, HandlerError> {

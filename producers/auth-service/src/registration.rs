@@ -1,5 +1,5 @@
 use outbox::Wake;
-use schemas::{Clock, Envelope, Header, Sequence, UserCreatedV1, event_id};
+use schemas::{AccountStatus, Clock, Envelope, Header, Role, Roles, Sequence, ServiceName, UserCreatedV2, event_id};
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -37,8 +37,6 @@ pub enum RegisterError {
     #[error("the event could not be appended to the outbox")]
     Append(#[from] outbox::AppendError),
 }
-
-const FIRST_ROLE: &str = "user";
 
 impl Registration {
     /// `relay` is woken after each commit.
@@ -83,13 +81,22 @@ impl Registration {
         sqlx::query!(
             "INSERT INTO user_roles (user_id, role, granted_at) VALUES ($1, $2, $3)",
             user_id,
-            FIRST_ROLE,
+            Role::USER.as_str(),
             now,
         )
         .execute(&mut *transaction)
         .await?;
 
-        let event = UserCreatedV1 { user_id, email: email.into_email(), timestamp: now, source: NAME.to_owned() };
+        let event = UserCreatedV2 {
+            user_id,
+            email: email.into_email(),
+            timestamp: now,
+            source: ServiceName::AUTH_SERVICE,
+            display_name: None,
+            email_verified: false,
+            roles: Roles::of_a_new_account(),
+            status: AccountStatus::Active,
+        };
         let header = Header { id: event_id(now), source: NAME, time: now, sequence, traceparent: Some(traceparent) };
         outbox::append(&mut transaction, &Envelope::new(&event, header)?).await?;
         transaction.commit().await?;

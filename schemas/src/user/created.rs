@@ -62,9 +62,6 @@ event!("user.created", 1, UserCreatedV1, user_id);
 event!("user.created", 2, UserCreatedV2, user_id);
 newest!(UserCreatedV2, UserCreatedV1);
 
-// For readers that know version 1 only.
-newest!(UserCreatedV1);
-
 /// What was true of every registration of version 1: no name was asked for, no address was verified yet, and the
 /// account was made active with the one role that every account has. Only auth-service made accounts, so a `source`
 /// that is no service's name stands for it.

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use schemas::{Event, Newest, PayloadError, SchemaEntry, UserCreatedV1, UserCreatedV2};
+use schemas::{Event, Newest, SchemaEntry, UserCreatedV1, UserCreatedV2};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime, UtcOffset};
 use uuid::Uuid;
@@ -7,12 +7,12 @@ use uuid::Uuid;
 use crate::{corpus::examples, raw, validator};
 
 /// `event`, as it goes on the wire, is valid by its own schema and comes back as what it is.
-fn assert_writes_what_is_valid<E: Newest + PartialEq + std::fmt::Debug>(event: &E) {
+fn assert_writes_what_is_valid<E: Event + PartialEq + std::fmt::Debug>(event: &E) {
     let written = serde_json::to_value(event).unwrap();
     let entry = SchemaEntry::find(E::TYPE.as_str(), E::VERSION).unwrap();
     let errors: Vec<_> = validator(entry).iter_errors(&written).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "{errors:?}");
-    assert_eq!(E::read(E::VERSION, &raw(&written)).as_ref(), Ok(event));
+    assert_eq!(&serde_json::from_value::<E>(written).unwrap(), event);
 }
 
 #[test]
@@ -35,7 +35,6 @@ fn every_example_of_version_1_is_read_as_a_valid_version_2() {
 fn a_reader_can_tell_that_it_raises_a_version() {
     assert!(UserCreatedV2::needs_upcast(1));
     assert!(!UserCreatedV2::needs_upcast(2));
-    assert!(!UserCreatedV1::needs_upcast(1));
 }
 
 #[test]
@@ -45,7 +44,6 @@ fn a_version_that_nobody_knows_is_refused_with_those_that_are_known() {
         let error = UserCreatedV2::read(version, &data).unwrap_err();
         assert_eq!(error.to_string(), format!("version {version} of `user.created` is not known here; known: 1, 2"));
     }
-    assert!(matches!(UserCreatedV1::read(2, &data), Err(PayloadError::UnknownVersion { version: 2, .. })));
 }
 
 /// What a producer of version 1 could have written.

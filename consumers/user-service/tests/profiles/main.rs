@@ -7,7 +7,7 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use schemas::{Envelope, Header, InboxKey, Sequence, UserCreatedV1};
+use schemas::{Envelope, Header, InboxKey, Sequence, UserCreatedV1, UserCreatedV2};
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime, macros::datetime};
 use user_service::RecordProfile;
@@ -19,7 +19,7 @@ const NOON: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
 /// An event about one of a few users, with one of a few versions.
 #[derive(Debug, Clone)]
 struct Change {
-    event: UserCreatedV1,
+    event: UserCreatedV2,
     sequence: Option<Sequence>,
     key: InboxKey,
 }
@@ -36,7 +36,7 @@ fn change(user: u128, version: i64) -> Change {
         Header { id: schemas::event_id(NOON), source: "auth-service", time: NOON, sequence, traceparent: None };
     let body = serde_json::to_string(&Envelope::new(&event, header).unwrap()).unwrap();
     let (_, key) = Envelope::read(&body).unwrap();
-    Change { event, sequence: Some(sequence), key }
+    Change { event: event.into(), sequence: Some(sequence), key }
 }
 
 /// Applies a batch in a transaction, as the worker does.

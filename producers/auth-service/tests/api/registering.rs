@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use auth_service::HashLimits;
 use futures_util::future::join_all;
 use reqwest::Response;
-use schemas::{Envelope, Newest, UserCreatedV1};
+use schemas::{AccountStatus, Envelope, Newest, UserCreatedV2};
 use serde_json::json;
 use sqlx::Row;
 use time::OffsetDateTime;
@@ -51,9 +51,13 @@ async fn a_registration_writes_account_role_and_event_together() {
     assert_eq!(envelope.sequence.unwrap().get(), sequence);
     assert_eq!(envelope.time, Some(created_at));
     assert_eq!(envelope.trace_id(), Some(trace_id));
-    let event = UserCreatedV1::read(envelope.schemaversion, &envelope.data).unwrap();
+    assert_eq!(envelope.schemaversion, 2);
+    let event = UserCreatedV2::read(envelope.schemaversion, &envelope.data).unwrap();
     assert_eq!((event.user_id, event.email.as_str(), event.timestamp), (id, "ada@example.com", created_at));
-    assert_eq!(event.source, "auth-service");
+    assert_eq!((event.source.as_str(), event.status), ("auth-service", AccountStatus::Active));
+    assert!(!event.email_verified && event.display_name.is_none());
+    // What the event says of roles is what the table holds.
+    assert_eq!(serde_json::to_value(&event.roles).unwrap(), json!(["user"]));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use async_trait::async_trait;
 use messaging::{AwsBus, AwsSettings, Bus, Names, PostgresBus};
-use schemas::{Clock, UserCreatedV1};
+use schemas::{Clock, UserCreatedV2};
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 use worker::{ApplyEvents, Consumer, HandlerError, Received, Verdict, Worker, WorkerSettings};
@@ -16,14 +16,14 @@ struct RecordOrDie;
 
 #[async_trait]
 impl ApplyEvents for RecordOrDie {
-    type Event = UserCreatedV1;
+    type Event = UserCreatedV2;
 
     const NAME: &'static str = "record_or_die";
 
     async fn apply(
         &self,
         connection: &mut PgConnection,
-        events: &[Received<'_, UserCreatedV1>],
+        events: &[Received<'_, UserCreatedV2>],
     ) -> Result<Vec<Verdict>, HandlerError> {
         if events.iter().any(|received| received.event.email.as_str().starts_with("killer")) {
             std::process::abort();
