@@ -74,7 +74,8 @@ def up(options: argparse.Namespace) -> None:
     say(f"\nUp, with data and logs in {state()}; {TRAVEL[bus]}:")
     for server in filter(lambda server: running(server.name), known(bus)):
         say(f"  {server.title:<20} {HOST}:{server.port}")
-    profiles = f"""{shlex.quote(str(pg_bin() / "psql"))} "$USER_DATABASE_URL" -c 'SELECT user_id, email, status FROM user_profiles'"""
+    psql, query = shlex.quote(str(pg_bin() / "psql")), "'SELECT user_id, email, status FROM user_profiles'"
+    profiles = f'{psql} "$USER_DATABASE_URL" -c {query}'
     dead_letters = f"{shlex.quote(str(binary))} dlq list"
     using = [registration(here(AUTH_SERVICE.place)), profiles, "./dev logs user-worker -f", dead_letters]
     try_next('eval "$(./dev env)"', *([] if options.infra else using), "./dev status", "./dev down")

@@ -85,7 +85,7 @@ impl AwsBus {
         Ok(differences)
     }
 
-    /// By anything that is there. An account without topics may still have one of our queues.
+    /// By anything that is there. An account without topics may still have some of our queues.
     async fn find_place(
         &self,
         topology: &Topology,
@@ -94,8 +94,9 @@ impl AwsBus {
         if let Some(arn) = topics.values().next() {
             return Ok(Place::of(arn));
         }
-        for subscriber in &topology.subscribers {
-            if let Some(queue) = self.find_queue(&self.names.queue(&subscriber.consumer)).await? {
+        for resource in resources(topology, &self.names, &Place::localstack()) {
+            let Resource::Queue { name, .. } = resource else { continue };
+            if let Some(queue) = self.find_queue(&name).await? {
                 return Ok(queue.attributes.get("QueueArn").and_then(|arn| Place::of(arn)));
             }
         }

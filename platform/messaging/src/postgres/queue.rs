@@ -56,6 +56,15 @@ impl PostgresQueue {
         Ok(messages.collect())
     }
 
+    async fn insert(&self, columns: &Columns) -> Result<Vec<MessageId>, EntryError> {
+        let Columns { bodies, attributes, .. } = columns;
+        let ids = sqlx::query_scalar!("SELECT bus.send($1, $2, $3)::text[]", self.name, bodies, attributes)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(|error| EntryError::unavailable("Database", error.to_string()))?;
+        Ok(ids.unwrap_or_default().into_iter().map(MessageId).collect())
+    }
+
     /// When to look again, unless woken before.
     async fn next_look(&self) -> Result<Instant, sqlx::Error> {
         let seconds = sqlx::query_scalar!("SELECT bus.next_visible($1)", self.name).fetch_one(&self.pool).await?;
@@ -130,12 +139,7 @@ impl Queue for PostgresQueue {
         let mut results = Vec::with_capacity(messages.len());
         for range in statements(messages) {
             let columns = Columns::of(&messages[range]);
-            let Columns { bodies, attributes, .. } = &columns;
-            let sent = sqlx::query_scalar!("SELECT bus.send($1, $2, $3)::text[]", self.name, bodies, attributes);
-            let inserted = match sent.fetch_one(&self.pool).await {
-                Ok(ids) => Ok(ids.unwrap_or_default().into_iter().map(MessageId).collect()),
-                Err(error) => Err(EntryError::unavailable("Database", error.to_string())),
-            };
+            let inserted = if columns.is_empty() { Ok(Vec::new()) } else { self.insert(&columns).await };
             results.extend(columns.results(inserted));
         }
         results
