@@ -7,6 +7,7 @@ mod bus;
 mod demo;
 mod dlq;
 mod healthcheck;
+mod landscape;
 mod migrate;
 mod run;
 mod settings;

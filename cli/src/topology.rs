@@ -3,12 +3,12 @@
 use std::{io, process::ExitCode};
 
 use clap::{Subcommand, ValueEnum};
-use messaging::{Difference, Topology, awslocal_script};
-use schemas::{Event, UserCreatedV2};
+use messaging::{Difference, awslocal_script};
 use service::settings::{Env, SettingErrors};
 
 use crate::{
     bus::{BusSettings, names},
+    landscape::topology,
     outln,
 };
 
@@ -43,11 +43,6 @@ pub enum TopologyCommand {
 pub enum Format {
     /// A shell script for LocalStack's container, to be run when that is ready
     Awslocal,
-}
-
-/// Every consumer with its handlers, and every event that a producer publishes.
-pub fn topology() -> Topology {
-    Topology { subscribers: vec![user_service::consumer().subscriber()], published: [UserCreatedV2::TYPE].into() }
 }
 
 impl TopologyCommand {

@@ -12,6 +12,7 @@
 
 mod catalog;
 mod clock;
+mod corpus;
 mod envelope;
 mod event;
 mod inbox_key;
@@ -24,6 +25,7 @@ mod value;
 
 pub use catalog::{SchemaEntry, all as all_schemas};
 pub use clock::Clock;
+pub use corpus::Example;
 pub use envelope::{Envelope, EnvelopeError, Header};
 pub use event::{Event, EventType, InvalidEventType, Newest};
 pub use inbox_key::{InboxKey, NoInboxKey, event_id};

@@ -19,7 +19,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::story::Story;
-use crate::{bus::patience, topology::topology};
+use crate::{bus::patience, landscape::topology};
 
 /// One database of the run, and the server's own that it was made from.
 pub struct ScratchDatabase {

@@ -16,6 +16,7 @@ impl ApplyEvents for RecordProfile {
     type Event = UserCreatedV2;
 
     const NAME: &'static str = "record_profile";
+    const READS: &'static [&'static str] = &["/userId", "/email", "/timestamp"];
 
     async fn apply(
         &self,

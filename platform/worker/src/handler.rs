@@ -18,6 +18,10 @@ pub trait ApplyEvents: Send + Sync + 'static {
     /// What the handler does (`record_profile`), as it is called in logs, metrics and tables.
     const NAME: &'static str;
 
+    /// The fields of the payload that the handler reads, as JSON pointers (`/email`, `/price/currency`). With them a
+    /// check of schemas can say whom a change would break.
+    const READS: &'static [&'static str];
+
     /// Applies events that were never applied before, all together: one statement for a hundred rows rather than a
     /// hundred statements. Locks rows in a fixed order, so that two workers can't deadlock.
     ///

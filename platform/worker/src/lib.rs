@@ -37,7 +37,7 @@ pub use decode::{Delivery, RejectedAs, preflight};
 pub use failure::FailureClass;
 pub use handler::{ApplyEvents, HandlerError, Received, Verdict};
 pub use ledger::{LastFailure, applied, last_failures, oldest_applicable};
-pub use registry::{Consumer, ConsumerBuilder};
+pub use registry::{Consumer, ConsumerBuilder, Reading};
 pub use settings::{InvalidSettings, WorkerSettings};
 pub use window::{EVENT_FAILURES, EVENT_LOGS, maintain_inbox};
 pub use worker::{Status, Worker, WorkerError};

@@ -45,6 +45,11 @@ impl Consumer {
         Subscriber { consumer: self.name.to_owned(), events: self.events(), settings: QueueSettings::DEFAULT }
     }
 
+    /// What each of its handlers reads.
+    pub fn readings(&self) -> impl Iterator<Item = Reading> {
+        self.handlers.values().map(|handler| handler.reading())
+    }
+
     pub(crate) fn handler(&self, event_type: &str) -> Option<&Arc<dyn AnyHandler>> {
         self.handlers.get(event_type)
     }
@@ -52,6 +57,17 @@ impl Consumer {
     pub(crate) fn handlers(&self) -> impl Iterator<Item = &Arc<dyn AnyHandler>> {
         self.handlers.values()
     }
+}
+
+/// A handler's part in a contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    pub handler: &'static str,
+    pub event_type: EventType,
+    /// The version it sees; older ones are raised to it.
+    pub version: u32,
+    /// JSON pointers into the payload.
+    pub fields: &'static [&'static str],
 }
 
 impl ConsumerBuilder {
@@ -86,6 +102,8 @@ pub(crate) trait AnyHandler: Send + Sync {
 
     fn event_type(&self) -> EventType;
 
+    fn reading(&self) -> Reading;
+
     fn read(&self, envelope: &Envelope) -> Result<AnyEvent, PayloadError>;
 
     /// `events` come from [`Self::read`] of this very handler.
@@ -102,6 +120,10 @@ impl<H: ApplyEvents> AnyHandler for Typed<H> {
 
     fn event_type(&self) -> EventType {
         H::Event::TYPE
+    }
+
+    fn reading(&self) -> Reading {
+        Reading { handler: H::NAME, event_type: H::Event::TYPE, version: H::Event::VERSION, fields: H::READS }
     }
 
     fn read(&self, envelope: &Envelope) -> Result<AnyEvent, PayloadError> {

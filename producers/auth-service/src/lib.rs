@@ -16,6 +16,8 @@ mod password;
 mod registration;
 mod settings;
 
+use schemas::{Event, EventType, UserCreatedV2};
+
 pub use api::{health, router};
 pub use email_address::{EmailAddress, InvalidEmailAddress};
 pub use hashing::{HashError, HashLimits, PasswordHasher};
@@ -25,3 +27,6 @@ pub use settings::AuthSettings;
 
 /// The service's name: the `source` of its events, and what databases and metrics call it.
 pub const NAME: &str = "auth-service";
+
+/// The events that it sends.
+pub const SENDS: &[EventType] = &[UserCreatedV2::TYPE];

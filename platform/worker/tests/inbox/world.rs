@@ -154,6 +154,7 @@ impl ApplyEvents for CountNotes {
     type Event = NoteTakenV1;
 
     const NAME: &'static str = "count_notes";
+    const READS: &'static [&'static str] = &["/note"];
 
     async fn apply(
         &self,

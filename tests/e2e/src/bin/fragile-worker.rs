@@ -19,6 +19,7 @@ impl ApplyEvents for RecordOrDie {
     type Event = UserCreatedV2;
 
     const NAME: &'static str = "record_or_die";
+    const READS: &'static [&'static str] = &["/userId", "/email"];
 
     async fn apply(
         &self,

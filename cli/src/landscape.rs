@@ -1,0 +1,29 @@
+//! Every producer and every consumer there is. What topology, catalog and checks know of them, they know from here.
+
+use contracts::{Landscape, Reader, Sender};
+use messaging::Topology;
+use worker::Consumer;
+
+pub fn landscape() -> Landscape {
+    let consumers = [user_service::consumer()];
+    Landscape {
+        senders: vec![Sender { service: auth_service::NAME, events: auth_service::SENDS.iter().copied().collect() }],
+        readers: consumers.iter().flat_map(readers).collect(),
+        subscribers: consumers.iter().map(Consumer::subscriber).collect(),
+    }
+}
+
+/// What has to exist on the bus.
+pub fn topology() -> Topology {
+    landscape().topology()
+}
+
+fn readers(consumer: &Consumer) -> impl Iterator<Item = Reader> {
+    consumer.readings().map(|reading| Reader {
+        consumer: consumer.name().to_owned(),
+        handler: reading.handler.to_owned(),
+        event_type: reading.event_type,
+        version: reading.version,
+        fields: reading.fields.iter().map(|field| (*field).to_owned()).collect(),
+    })
+}

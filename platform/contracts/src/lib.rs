@@ -1,0 +1,8 @@
+//! Events as contracts between services: who sends and who reads them, what a change of a schema would break, payloads
+//! that are valid, and the catalog that tells people all of it.
+//!
+//! Everything follows from the types in `schemas` and from the registered handlers; nothing here is a second copy.
+
+mod landscape;
+
+pub use landscape::{Landscape, Reader, Sender};
