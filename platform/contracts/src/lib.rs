@@ -3,6 +3,16 @@
 //!
 //! Everything follows from the types in `schemas` and from the registered handlers; nothing here is a second copy.
 
+mod inclusion;
 mod landscape;
+mod language;
+mod sample;
+mod shape;
+mod specimen;
+mod validity;
 
+pub use inclusion::{Gap, Older, gaps};
 pub use landscape::{Landscape, Reader, Sender};
+pub use sample::{SampleError, Sampler};
+pub use shape::{InvalidSchema, Shape};
+pub use validity::validator;
