@@ -4,7 +4,7 @@ use schemars::Schema;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    Event, EventType, ProductCreatedV1, ProductDiscontinuedV1, ProductPriceChangedV1, ProductUpdatedV1, UnreadableJson,
+    Event, EventType, Newest, PayloadError, ProductCreatedV1, ProductDiscontinuedV1, ProductPriceChangedV1, ProductUpdatedV1, UnreadableJson,
     UserCreatedV1, UserCreatedV2, UserDeactivatedV1, UserDeletedV1, UserEmailChangedV1,
     UserEmailVerificationRequestedV1, UserEmailVerifiedV1, UserErasureCompletedV1, UserPasswordChangedV1,
     UserPasswordResetRequestedV1, UserReactivatedV1, UserRegistrationRepeatedV1, UserRolesChangedV1,
@@ -20,16 +20,26 @@ pub struct SchemaEntry {
     pub producer: &'static str,
     schema: fn() -> Schema,
     check: fn(&str) -> Result<(), UnreadableJson>,
+    raise: fn(&RawValue) -> Result<Value, PayloadError>,
 }
 
-const fn entry<E: Event>(producer: &'static str) -> SchemaEntry {
+/// One version of an event, and the newest one, to which readers raise it.
+const fn entry<E: Event, N: Newest>(producer: &'static str) -> SchemaEntry {
     SchemaEntry {
         event_type: E::TYPE,
         version: E::VERSION,
         producer,
         schema: || schemars::schema_for!(E),
         check: |text| read::json::<E>(text, Some("data")).map(drop),
+        raise: |data| {
+            let event = N::read(E::VERSION, data)?;
+            Ok(serde_json::to_value(event).expect("an event that was read can be written"))
+        },
     }
+}
+
+const fn newest<E: Newest>(producer: &'static str) -> SchemaEntry {
+    entry::<E, E>(producer)
 }
 
 const AUTH: &str = "auth-service";
@@ -37,24 +47,24 @@ const PRODUCT: &str = "product-service";
 const USER: &str = "user-service";
 
 const ALL: &[SchemaEntry] = &[
-    entry::<UserCreatedV1>(AUTH),
-    entry::<UserCreatedV2>(AUTH),
-    entry::<UserEmailVerificationRequestedV1>(AUTH),
-    entry::<UserEmailVerifiedV1>(AUTH),
-    entry::<UserEmailChangedV1>(AUTH),
-    entry::<UserPasswordResetRequestedV1>(AUTH),
-    entry::<UserPasswordChangedV1>(AUTH),
-    entry::<UserRegistrationRepeatedV1>(AUTH),
-    entry::<UserRolesChangedV1>(AUTH),
-    entry::<UserSessionsRevokedV1>(AUTH),
-    entry::<UserDeactivatedV1>(AUTH),
-    entry::<UserReactivatedV1>(AUTH),
-    entry::<UserDeletedV1>(AUTH),
-    entry::<UserErasureCompletedV1>(USER),
-    entry::<ProductCreatedV1>(PRODUCT),
-    entry::<ProductUpdatedV1>(PRODUCT),
-    entry::<ProductPriceChangedV1>(PRODUCT),
-    entry::<ProductDiscontinuedV1>(PRODUCT),
+    entry::<UserCreatedV1, UserCreatedV2>(AUTH),
+    newest::<UserCreatedV2>(AUTH),
+    newest::<UserEmailVerificationRequestedV1>(AUTH),
+    newest::<UserEmailVerifiedV1>(AUTH),
+    newest::<UserEmailChangedV1>(AUTH),
+    newest::<UserPasswordResetRequestedV1>(AUTH),
+    newest::<UserPasswordChangedV1>(AUTH),
+    newest::<UserRegistrationRepeatedV1>(AUTH),
+    newest::<UserRolesChangedV1>(AUTH),
+    newest::<UserSessionsRevokedV1>(AUTH),
+    newest::<UserDeactivatedV1>(AUTH),
+    newest::<UserReactivatedV1>(AUTH),
+    newest::<UserDeletedV1>(AUTH),
+    newest::<UserErasureCompletedV1>(USER),
+    newest::<ProductCreatedV1>(PRODUCT),
+    newest::<ProductUpdatedV1>(PRODUCT),
+    newest::<ProductPriceChangedV1>(PRODUCT),
+    newest::<ProductDiscontinuedV1>(PRODUCT),
 ];
 
 /// Every version of every event that was ever published, oldest first within a type.
@@ -94,6 +104,11 @@ impl SchemaEntry {
     pub fn check(&self, data: &RawValue) -> Result<(), UnreadableJson> {
         (self.check)(data.get())
     }
+
+    /// The payload as a handler sees it: raised to the newest version.
+    pub fn raise(&self, data: &RawValue) -> Result<Value, PayloadError> {
+        (self.raise)(data)
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +129,18 @@ mod tests {
             let before = ALL[..at].iter().filter(|other| other.event_type == entry.event_type);
             assert_eq!(before.clone().count() as u32 + 1, entry.version, "{}", entry.title());
             assert!(before.into_iter().all(|other| other.producer == entry.producer), "{}", entry.title());
+        }
+    }
+
+    #[test]
+    fn every_version_is_raised_to_the_newest_of_its_type() {
+        for entry in ALL {
+            let newest = SchemaEntry::newest(entry.event_type.as_str()).unwrap();
+            for example in entry.examples().filter(|example| example.valid) {
+                let data = RawValue::from_string(example.text.to_owned()).unwrap();
+                let raised = entry.raise(&data).unwrap();
+                newest.check(&RawValue::from_string(raised.to_string()).unwrap()).unwrap();
+            }
         }
     }
 
