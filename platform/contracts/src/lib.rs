@@ -3,6 +3,8 @@
 //!
 //! Everything follows from the types in `schemas` and from the registered handlers; nothing here is a second copy.
 
+mod difference;
 mod landscape;
 
+pub use difference::{DifferenceKind, SchemaDifference, schema_differences};
 pub use landscape::{Landscape, Reader, Sender};
