@@ -4,11 +4,11 @@ use schemars::Schema;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    Event, EventType, Newest, PayloadError, ProductCreatedV1, ProductDiscontinuedV1, ProductPriceChangedV1, ProductUpdatedV1, UnreadableJson,
-    UserCreatedV1, UserCreatedV2, UserDeactivatedV1, UserDeletedV1, UserEmailChangedV1,
-    UserEmailVerificationRequestedV1, UserEmailVerifiedV1, UserErasureCompletedV1, UserPasswordChangedV1,
-    UserPasswordResetRequestedV1, UserReactivatedV1, UserRegistrationRepeatedV1, UserRolesChangedV1,
-    UserSessionsRevokedV1, read,
+    Event, EventType, Newest, PayloadError, ProductCreatedV1, ProductDiscontinuedV1, ProductPriceChangedV1,
+    ProductUpdatedV1, UnreadableJson, UserCreatedV1, UserCreatedV2, UserDeactivatedV1, UserDeletedV1,
+    UserEmailChangedV1, UserEmailVerificationRequestedV1, UserEmailVerifiedV1, UserErasureCompletedV1,
+    UserPasswordChangedV1, UserPasswordResetRequestedV1, UserReactivatedV1, UserRegistrationRepeatedV1,
+    UserRolesChangedV1, UserSessionsRevokedV1, read,
 };
 
 /// One version of one event.

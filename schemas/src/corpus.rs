@@ -51,7 +51,8 @@ mod tests {
             let version = |part: &str| part.strip_prefix('v').and_then(|number| number.parse().ok());
             let known = match parts[..] {
                 ["examples", event, v, "valid" | "invalid", file] => {
-                    file.ends_with(".json") && version(v).is_some_and(|v| SchemaEntry::find(event, v).is_some())
+                    let name = file.strip_suffix(".json");
+                    name.is_some() && version(v).is_some_and(|v| SchemaEntry::find(event, v).is_some())
                 }
                 ["prose", event, "about.md"] => SchemaEntry::newest(event).is_some(),
                 ["prose", event, file] => {

@@ -9,7 +9,7 @@
 //! write what their version lists. The other way round nothing is trusted: a name that a newer version dropped may
 //! come back with any value.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, rc::Rc};
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use crate::{
     language::Language,
     shape::{Additional, Kind, Shape, number},
     specimen::{specimen, specimens},
-    validity::validator,
+    validity::validator_of,
 };
 
 /// Something that a writer may send and a reader refuses.
@@ -43,7 +43,7 @@ pub enum Older {
 
 /// What `writer` allows and `reader` refuses; empty where there is nothing.
 pub fn gaps(writer: &Shape, reader: &Shape, older: Older) -> Vec<Gap> {
-    let (allows, refuses) = (validator(&writer.to_schema()), validator(&reader.to_schema()));
+    let (allows, refuses) = (validator_of(writer), validator_of(reader));
     let mut gaps = Search { older }.gaps(writer, reader);
     for gap in &mut gaps {
         gap.witness.take_if(|document| !allows.is_valid(document) || refuses.is_valid(document));
@@ -59,8 +59,8 @@ struct Search {
 struct Pair<'a> {
     writer: &'a Shape,
     reader: &'a Shape,
-    allows: Validator,
-    refuses: Validator,
+    allows: Rc<Validator>,
+    refuses: Rc<Validator>,
 }
 
 impl Pair<'_> {
@@ -92,7 +92,7 @@ impl Search {
             let reason = "the two differ in what is not judged here".to_owned();
             return vec![Gap { rule: rule.into(), ..gap("", reason, None) }];
         }
-        let [allows, refuses] = [writer, reader].map(|shape| validator(&shape.to_schema()));
+        let [allows, refuses] = [writer, reader].map(validator_of);
         let pair = Pair { writer, reader, allows, refuses };
         if let Some(values) = &writer.values {
             let shown = values.iter().filter(|value| pair.shows(value));
@@ -151,11 +151,8 @@ impl Search {
         if most > 0 {
             let around = |value: Value| {
                 let Some(Value::Array(mut items)) = specimen(writer, reader) else { return None };
-                if items.is_empty() {
-                    items.push(value)
-                } else {
-                    items[0] = value
-                }
+                items.truncate(items.len().saturating_sub(1));
+                items.insert(0, value);
                 Some(items.into())
             };
             gaps.extend(self.gaps(&item, &reader.item()).into_iter().map(|gap| inside(gap, "0", around)));
@@ -185,6 +182,8 @@ impl Search {
             let found = self.gaps(&sent, wanted).into_iter().map(|gap| inside(gap, name, |value| with(name, value)));
             match listed {
                 Some(_) => gaps.extend(found),
+                // Told already: it may be left out.
+                None if reader.required.contains(name) => {}
                 None => gaps.extend(found.take(1).map(|gap| Gap {
                     rule: "properties".into(),
                     reason: format!("the writer's schema says nothing of `{name}` any more, so anything may come"),
@@ -280,7 +279,7 @@ fn of_strings(pair: &Pair<'_>) -> Vec<Gap> {
     let Pair { writer, reader, .. } = *pair;
     let mut gaps = Vec::new();
     let (sent_most, most) = (writer.max_length.unwrap_or(usize::MAX), reader.max_length.unwrap_or(usize::MAX));
-    let language = Language::of([writer.pattern.as_deref(), reader.pattern.as_deref()]);
+    let language = Language::of([writer.text_pattern(), reader.pattern.as_deref()]);
     let settled = writer.min_length.max(reader.min_length).max(reader.max_length.map_or(0, |max| max + 1));
     let sent = writer.min_length..=sent_most;
     // The first that an engine confirms: of a writer's format, the automaton knows nothing.

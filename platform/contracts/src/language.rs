@@ -51,7 +51,7 @@ impl Language {
         let (mut next, mut accepts) = (Vec::new(), Vec::new());
         let mut at = 0;
         while let Some(state) = states.get(at).copied() {
-            accepts.push(each(&patterns, state, |pattern, state| pattern.accepts(state)).map(|it| it.unwrap_or(true)));
+            accepts.push(each(&patterns, state, Pattern::accepts).map(|it| it.unwrap_or(true)));
             let mut row = Vec::with_capacity(cells.len());
             for cell in &cells {
                 let to = each(&patterns, state, |pattern, state| pattern.step(state, *cell.start()));
@@ -239,7 +239,9 @@ fn collect_borders(hir: &Hir, borders: &mut BTreeSet<u32>) {
         HirKind::Repetition(repetition) => collect_borders(&repetition.sub, borders),
         HirKind::Capture(capture) => collect_borders(&capture.sub, borders),
         HirKind::Concat(parts) | HirKind::Alternation(parts) => {
-            parts.iter().for_each(|part| collect_borders(part, borders));
+            for part in parts {
+                collect_borders(part, borders);
+            }
         }
         HirKind::Empty | HirKind::Look(_) => {}
     }

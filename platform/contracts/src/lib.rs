@@ -3,16 +3,24 @@
 //!
 //! Everything follows from the types in `schemas` and from the registered handlers; nothing here is a second copy.
 
+mod compatibility;
+mod difference;
 mod inclusion;
 mod landscape;
 mod language;
 mod sample;
 mod shape;
 mod specimen;
+mod upcasting;
 mod validity;
 
+pub use compatibility::{
+    Affected, Compared, Direction, Finding, Incompatible, Mode, Published, Report, check, published_here,
+};
+pub use difference::{DifferenceKind, SchemaDifference, schema_differences};
 pub use inclusion::{Gap, Older, gaps};
 pub use landscape::{Landscape, Reader, Sender};
 pub use sample::{SampleError, Sampler};
 pub use shape::{InvalidSchema, Shape};
+pub use upcasting::{FailedUpcast, Raised};
 pub use validity::validator;

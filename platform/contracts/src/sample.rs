@@ -26,7 +26,9 @@ const USUAL: usize = 24;
 /// An endless supply.
 #[derive(Debug)]
 pub struct Sampler {
-    entry: &'static SchemaEntry,
+    title: String,
+    /// Whose struct has the last word.
+    entry: Option<&'static SchemaEntry>,
     shape: Shape,
     validator: Validator,
     examples: Vec<Value>,
@@ -46,14 +48,21 @@ pub enum SampleError {
 
 impl Sampler {
     pub fn new(entry: &'static SchemaEntry, seed: u64) -> Result<Self, SampleError> {
-        let schema = entry.json_schema();
-        let shape = Shape::read(&schema).map_err(|source| SampleError::Schema { title: entry.title(), source })?;
         let examples = entry.examples().filter(|example| example.valid);
+        let examples = examples.filter_map(|example| serde_json::from_str(example.text).ok()).collect();
+        let sampler = Self::of_schema(entry.title(), &entry.json_schema(), seed)?;
+        Ok(Self { entry: Some(entry), examples, ..sampler })
+    }
+
+    /// Of a schema that no struct stands behind.
+    pub fn of_schema(title: String, schema: &Value, seed: u64) -> Result<Self, SampleError> {
+        let shape = Shape::read(schema).map_err(|source| SampleError::Schema { title: title.clone(), source })?;
         Ok(Self {
-            entry,
+            title,
+            entry: None,
             shape,
-            validator: validator(&schema),
-            examples: examples.filter_map(|example| serde_json::from_str(example.text).ok()).collect(),
+            validator: validator(schema),
+            examples: Vec::new(),
             languages: HashMap::new(),
             random: StdRng::seed_from_u64(seed),
         })
@@ -66,11 +75,11 @@ impl Sampler {
             let Some(found) = self.value(&shape, "")? else { continue };
             let text = RawValue::from_string(found.to_string()).expect("a value's text is JSON");
             // A struct may refuse what its schema can't say: an address is counted in bytes.
-            if self.validator.is_valid(&found) && self.entry.check(&text).is_ok() {
+            if self.validator.is_valid(&found) && self.entry.is_none_or(|entry| entry.check(&text).is_ok()) {
                 return Ok(found);
             }
         }
-        Err(SampleError::NoneFound { title: self.entry.title() })
+        Err(SampleError::NoneFound { title: self.title.clone() })
     }
 
     /// `None` where luck was bad, or where nothing is allowed.
@@ -117,7 +126,7 @@ impl Sampler {
         let key = shape.pattern.clone().unwrap_or_default();
         if !self.languages.contains_key(&key) {
             let language = Language::of([shape.pattern.as_deref(), None]).map_err(|source| SampleError::Pattern {
-                title: self.entry.title(),
+                title: self.title.clone(),
                 pointer: pointer.to_owned(),
                 source,
             })?;

@@ -144,8 +144,18 @@ impl Shape {
         }
     }
 
+    #[must_use]
     pub fn item(&self) -> Self {
         self.items.as_deref().cloned().unwrap_or_else(Self::anything)
+    }
+
+    /// What texts look like: by the pattern, or by the format where that says it all.
+    pub fn text_pattern(&self) -> Option<&str> {
+        self.pattern.as_deref().or(match self.format.as_deref() {
+            Some("uuid") => Some("^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"),
+            Some("date-time") => Some(RFC_3339),
+            _ => None,
+        })
     }
 
     /// A schema of the same meaning.
@@ -180,6 +190,9 @@ impl Shape {
         Value::Object(schema)
     }
 }
+
+/// As RFC 3339 has it, days of short months and leap seconds aside.
+const RFC_3339: &str = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt]([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\.[0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
 
 /// Whole numbers as such: `5.0` would be shown where `5` was meant.
 pub fn number(number: f64) -> Value {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     language::Language,
     shape::{Kind, Shape, number},
-    validity::validator,
+    validity::validator_of,
 };
 
 /// How many texts of a pattern are tried.
@@ -15,7 +15,12 @@ const TEXTS: usize = 24;
 /// The simplest value that `shape` allows, with its required parts only; where there is one, one that `liked` allows
 /// too. `None` where no value is found.
 pub fn specimen(shape: &Shape, liked: &Shape) -> Option<Value> {
-    let (allowed, better) = (validator(&shape.to_schema()), validator(&liked.to_schema()));
+    let (allowed, better) = (validator_of(shape), validator_of(liked));
+    // Most texts are of a format, and their patterns need not be looked at.
+    let known = if shape.kinds.contains(&Kind::String) { of_format(shape) } else { Vec::new() };
+    if let Some(known) = known.into_iter().find(|text| allowed.is_valid(text) && better.is_valid(text)) {
+        return Some(known);
+    }
     let mut found = None;
     for kind in &shape.kinds {
         for value in specimens(shape, *kind, liked, &allowed) {
@@ -63,16 +68,18 @@ fn numbers(shape: &Shape, liked: &Shape) -> Vec<Value> {
     [1.0, 0.0, -1.0, 0.5].into_iter().chain(near).chain(named).map(number).collect()
 }
 
-fn texts(shape: &Shape, liked: &Shape) -> Vec<Value> {
-    let mut texts: Vec<_> = match shape.format.as_deref() {
-        Some("uuid") => vec!["019b76da-0000-7000-8000-000000000001", "019B76DA-0000-7000-8000-000000000001"],
-        Some("date-time") => {
-            vec!["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.678+01:00"]
-        }
-        Some("email") => vec!["alice@example.com"],
-        _ => Vec::new(),
+fn of_format(shape: &Shape) -> Vec<Value> {
+    let texts: &[_] = match shape.format.as_deref() {
+        Some("uuid") => &["019b76da-0000-7000-8000-000000000001", "019B76DA-0000-7000-8000-000000000001"],
+        Some("date-time") => &["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.678+01:00"],
+        Some("email") => &["alice@example.com"],
+        _ => &[],
     };
-    let known: Vec<_> = texts.drain(..).map(Value::from).collect();
+    texts.iter().copied().map(Value::from).collect()
+}
+
+fn texts(shape: &Shape, liked: &Shape) -> Vec<Value> {
+    let known = of_format(shape);
     let Ok(language) = Language::of([shape.pattern.as_deref(), liked.pattern.as_deref()]) else { return known };
     let fits = shape.min_length..=shape.max_length.unwrap_or(usize::MAX);
     let settled = [shape.min_length, liked.min_length, liked.max_length.map_or(0, |max| max + 1)];
@@ -98,7 +105,7 @@ fn array(shape: &Shape, liked: &Shape) -> Option<Value> {
     let (item, liked_item) = (shape.item(), liked.item());
     let mut items: Vec<Value> = Vec::new();
     if shape.min_items > 0 {
-        let allowed = validator(&item.to_schema());
+        let allowed = validator_of(&item);
         let mut choices: Vec<_> = item.kinds.iter().flat_map(|k| specimens(&item, *k, &liked_item, &allowed)).collect();
         if choices.is_empty() {
             return None;
@@ -127,6 +134,7 @@ mod tests {
     use schemas::all_schemas;
 
     use super::*;
+    use crate::validator;
 
     #[test]
     fn there_is_a_specimen_of_every_schema() {
