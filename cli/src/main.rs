@@ -10,6 +10,7 @@ mod healthcheck;
 mod landscape;
 mod migrate;
 mod run;
+mod schema;
 mod settings;
 mod topology;
 
@@ -47,6 +48,9 @@ enum Command {
     /// Look at dead letters and put them back
     #[command(subcommand)]
     Dlq(dlq::Dlq),
+    /// Say what a change of an event would break
+    #[command(subcommand)]
+    Schema(schema::SchemaCommand),
     /// Watch the platform work, and try to break it
     Demo(demo::Demo),
 }
@@ -101,6 +105,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Migrate(migrate) => migrate.execute(&env).await,
         Command::Topology(topology) => topology.execute(&env).await,
         Command::Dlq(dlq) => dlq.execute(&env).await,
+        Command::Schema(schema) => schema.execute().await,
         Command::Demo(demo) => demo.execute(&env).await,
     }
 }
