@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{BusError, Difference, Names, Publisher, Queue, Topology, TopologyError};
+use crate::{BusError, Difference, Names, Publisher, Queue, Subscriber, Topology, TopologyError};
 
 /// A place where topics and queues are: SNS and SQS, or PostgreSQL.
 #[async_trait]
@@ -26,6 +26,9 @@ pub trait Bus: Send + Sync + fmt::Debug {
     /// Deletes the queues and topics of a topology, with everything in them. For installations that were made to be
     /// thrown away.
     async fn remove(&self, topology: &Topology) -> Result<(), TopologyError>;
+
+    /// Deletes one consumer's queues, with everything in them, and what delivers to them; never a topic. Idempotent.
+    async fn remove_subscriber(&self, subscriber: &Subscriber) -> Result<(), TopologyError>;
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,8 @@ use aws_smithy_http_client::{
 
 use super::{queue::SqsQueue, sns::SnsPublisher};
 use crate::{
-    Bus, BusError, ConnectError, Difference, Names, Publisher, Queue, Topology, TopologyError, bus::until_it_answers,
+    Bus, BusError, ConnectError, Difference, Names, Publisher, Queue, Subscriber, Topology, TopologyError,
+    bus::until_it_answers,
 };
 
 /// Where the bus is.
@@ -125,6 +126,10 @@ impl Bus for AwsBus {
 
     async fn remove(&self, topology: &Topology) -> Result<(), TopologyError> {
         self.remove_topology(topology).await
+    }
+
+    async fn remove_subscriber(&self, subscriber: &Subscriber) -> Result<(), TopologyError> {
+        self.remove_consumer(subscriber).await
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     connect::AwsBus,
     resources::{Attributes, Place, Resource, meaning, resources},
 };
-use crate::{BusError, Difference, Topology, TopologyError};
+use crate::{BusError, Difference, Subscriber, Topology, TopologyError};
 
 impl AwsBus {
     pub(super) async fn apply_topology(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
@@ -34,13 +34,7 @@ impl AwsBus {
         let arns = self.topic_arns().await?;
         for resource in resources(topology, &self.names, &Place::localstack()) {
             match resource {
-                Resource::Queue { name, .. } => {
-                    if let Some(queue) = self.find_queue(&name).await? {
-                        let deleted = self.settling.delete_queue().queue_url(&queue.url).send().await;
-                        deleted
-                            .map_err(|error| failed(&format!("delete queue {name}"), "DeleteQueue", &name, error))?;
-                    }
-                }
+                Resource::Queue { name, .. } => self.delete_queue(&name).await?,
                 Resource::Topic { name } => {
                     if let Some(arn) = arns.get(&name) {
                         let deleted = self.sns.delete_topic().topic_arn(arn).send().await;
@@ -50,6 +44,27 @@ impl AwsBus {
                 }
                 // Goes with its topic.
                 Resource::Subscription { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn remove_consumer(&self, subscriber: &Subscriber) -> Result<(), TopologyError> {
+        let arns = self.topic_arns().await?;
+        let topology = Topology { subscribers: vec![subscriber.clone()], ..Topology::default() };
+        // Backwards: what delivers to a queue goes before the queue.
+        for resource in resources(&topology, &self.names, &Place::localstack()).into_iter().rev() {
+            match resource {
+                Resource::Subscription { topic, queue, .. } => {
+                    let Some((arn, place)) = arns.get(&topic).and_then(|arn| Some((arn, Place::of(arn)?))) else {
+                        continue;
+                    };
+                    if let Some(found) = self.find_subscription(arn, &place.queue(&queue)).await? {
+                        self.unsubscribe(&found["SubscriptionArn"]).await?;
+                    }
+                }
+                Resource::Queue { name, .. } => self.delete_queue(&name).await?,
+                Resource::Topic { .. } => {}
             }
         }
         Ok(())
@@ -146,13 +161,7 @@ impl AwsBus {
         let what = format!("look at queue {name}");
         let found = match self.settling.get_queue_url().queue_name(name).send().await {
             Ok(found) => found,
-            Err(error)
-                if error
-                    .code()
-                    .is_some_and(|code| code.contains("NonExistentQueue") || code == "QueueDoesNotExist") =>
-            {
-                return Ok(None);
-            }
+            Err(error) if error.code().is_some_and(is_no_queue) => return Ok(None),
             Err(error) => return Err(failed(&what, "GetQueueUrl", name, error)),
         };
         let url = found.queue_url.unwrap_or_default();
@@ -162,6 +171,26 @@ impl AwsBus {
         let attributes = answer.attributes.unwrap_or_default().into_iter();
         let attributes = attributes.map(|(name, value)| (name.as_str().to_owned(), value)).collect();
         Ok(Some(FoundQueue { url, attributes }))
+    }
+
+    /// Where somebody else was faster, it is gone all the same.
+    async fn delete_queue(&self, name: &str) -> Result<(), TopologyError> {
+        let Some(queue) = self.find_queue(name).await? else { return Ok(()) };
+        match self.settling.delete_queue().queue_url(&queue.url).send().await {
+            Err(error) if !error.code().is_some_and(is_no_queue) => {
+                Err(failed(&format!("delete queue {name}"), "DeleteQueue", name, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn unsubscribe(&self, subscription: &str) -> Result<(), TopologyError> {
+        match self.sns.unsubscribe().subscription_arn(subscription).send().await {
+            Err(error) if error.code().is_none_or(|code| !code.starts_with("NotFound")) => {
+                Err(failed(&format!("end subscription {subscription}"), "Unsubscribe", subscription, error))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn create_queue(&self, name: &str, attributes: &Attributes) -> Result<(), TopologyError> {
@@ -222,6 +251,10 @@ impl AwsBus {
         let request = wanted.iter().fold(request, |request, (name, value)| request.attributes(*name, value));
         request.send().await.map(drop).map_err(|error| failed(&what, "Subscribe", topic_arn, error))
     }
+}
+
+fn is_no_queue(code: &str) -> bool {
+    code.contains("NonExistentQueue") || code == "QueueDoesNotExist"
 }
 
 struct FoundQueue {

@@ -5,7 +5,8 @@ use sqlx::{PgPool, postgres::PgConnectOptions};
 
 use super::{publisher::PostgresPublisher, queue::PostgresQueue, waking::Waking};
 use crate::{
-    Bus, BusError, ConnectError, Difference, Names, Publisher, Queue, Topology, TopologyError, bus::until_it_answers,
+    Bus, BusError, ConnectError, Difference, Names, Publisher, Queue, Subscriber, Topology, TopologyError,
+    bus::until_it_answers,
 };
 
 /// Topics and queues in one database.
@@ -76,6 +77,10 @@ impl Bus for PostgresBus {
 
     async fn remove(&self, topology: &Topology) -> Result<(), TopologyError> {
         self.remove_topology(topology).await
+    }
+
+    async fn remove_subscriber(&self, subscriber: &Subscriber) -> Result<(), TopologyError> {
+        self.remove_consumer(subscriber).await
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sqlx::{PgConnection, PgTransaction};
 
 use super::PostgresBus;
-use crate::{BusError, Difference, Topology, TopologyError};
+use crate::{BusError, Difference, Subscriber, Topology, TopologyError};
 
 /// What has to be there, and one row's worth of it.
 enum Resource {
@@ -45,13 +45,25 @@ impl PostgresBus {
     }
 
     pub(super) async fn remove_topology(&self, topology: &Topology) -> Result<(), TopologyError> {
-        let failed = |error| failed("remove the topology", error);
-        let mut tx = self.begin_in_turn().await.map_err(failed)?;
+        let resources = self.resources(topology);
+        self.remove_all(&resources).await.map_err(|error| failed("remove the topology", error))
+    }
+
+    pub(super) async fn remove_consumer(&self, subscriber: &Subscriber) -> Result<(), TopologyError> {
+        let topology = Topology { subscribers: vec![subscriber.clone()], ..Topology::default() };
+        let mut resources = self.resources(&topology);
+        resources.retain(|resource| !matches!(resource, Resource::Topic { .. }));
+        let what = format!("remove consumer {}", subscriber.consumer);
+        self.remove_all(&resources).await.map_err(|error| failed(&what, error))
+    }
+
+    async fn remove_all(&self, resources: &[Resource]) -> Result<(), sqlx::Error> {
+        let mut tx = self.begin_in_turn().await?;
         // Backwards: a queue goes before the dead-letter queue that it refers to.
-        for resource in self.resources(topology).iter().rev() {
-            resource.remove(&mut tx).await.map_err(failed)?;
+        for resource in resources.iter().rev() {
+            resource.remove(&mut tx).await?;
         }
-        tx.commit().await.map_err(failed)
+        tx.commit().await
     }
 
     /// Several may change a topology at once, each from what the one before left.
