@@ -3,6 +3,8 @@
 mod connect;
 mod export;
 mod queue;
+mod removing;
+mod requests;
 mod resources;
 mod results;
 mod sns;

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{BusError, Difference, Names, Publisher, Queue, Subscriber, Topology, TopologyError};
+use crate::{BusError, Difference, Extra, Names, Prune, Publisher, Queue, Subscriber, Topology, TopologyError};
 
 /// A place where topics and queues are: SNS and SQS, or PostgreSQL.
 #[async_trait]
@@ -22,6 +22,12 @@ pub trait Bus: Send + Sync + fmt::Debug {
 
     /// Compares, and writes nothing; an empty answer means that everything is as it should be.
     async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError>;
+
+    /// What is marked as this installation's and is not in the topology, with why pruning would leave it. Writes nothing.
+    async fn extras(&self, topology: &Topology, prune: Prune) -> Result<Vec<Extra>, TopologyError>;
+
+    /// Deletes extras. Answers all of them: those that are kept are still there.
+    async fn prune(&self, topology: &Topology, prune: Prune) -> Result<Vec<Extra>, TopologyError>;
 
     /// Deletes the queues and topics of a topology, with everything in them. For installations that were made to be
     /// thrown away.

@@ -15,8 +15,8 @@ use aws_smithy_http_client::{
 
 use super::{queue::SqsQueue, sns::SnsPublisher};
 use crate::{
-    Bus, BusError, ConnectError, Difference, Names, Publisher, Queue, Subscriber, Topology, TopologyError,
-    bus::until_it_answers,
+    Bus, BusError, ConnectError, Difference, Extra, Names, Prune, Publisher, Queue, Subscriber, Topology,
+    TopologyError, bus::until_it_answers,
 };
 
 /// Where the bus is.
@@ -122,6 +122,14 @@ impl Bus for AwsBus {
 
     async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
         self.verify_topology(topology).await
+    }
+
+    async fn extras(&self, topology: &Topology, prune: Prune) -> Result<Vec<Extra>, TopologyError> {
+        self.find_extras(topology, prune).await
+    }
+
+    async fn prune(&self, topology: &Topology, prune: Prune) -> Result<Vec<Extra>, TopologyError> {
+        self.prune_extras(topology, prune).await
     }
 
     async fn remove(&self, topology: &Topology) -> Result<(), TopologyError> {
