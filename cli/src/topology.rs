@@ -3,18 +3,24 @@
 //! Nothing is deleted without `--prune`, and then only what carries this installation's mark. Data goes to stdout: what
 //! was or would be changed, line by line.
 
+mod duties;
+mod graph;
 mod report;
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
-use messaging::{Extra, Kept, Prune, awslocal_script};
+use messaging::{Extra, Kept, Prune, awslocal_script, cloudformation_template};
 use service::settings::{Env, SettingErrors};
 
-use self::report::Report;
+use self::{
+    duties::{Policies, duties},
+    graph::{GraphFormat, graph},
+    report::Report,
+};
 use crate::{
     bus::{BusSettings, names},
-    landscape::topology,
+    landscape::{landscape, topology},
     outln,
 };
 
@@ -47,6 +53,13 @@ pub enum TopologyCommand {
         #[arg(long)]
         format: Format,
     },
+    /// Print the IAM policies of services, operators and deployers: what they call, and nothing else; asks nobody
+    Policies(Policies),
+    /// Draw who sends what to whom, and where failures end; asks nobody
+    Graph {
+        #[arg(long, default_value = "mermaid")]
+        format: GraphFormat,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -63,6 +76,8 @@ pub struct Pruning {
 pub enum Format {
     /// A shell script for LocalStack's container, to be run when that is ready
     Awslocal,
+    /// A template with topics, queues, policies and alarms
+    Cloudformation,
 }
 
 impl Pruning {
@@ -78,6 +93,12 @@ impl TopologyCommand {
             Self::Apply { pruning, json } => apply(env, pruning, json).await,
             Self::Verify { json } => verify(env, json).await,
             Self::Export { format } => export(env, format),
+            Self::Policies(policies) => policies.execute(env),
+            Self::Graph { format } => {
+                let names = names(env).map_err(SettingErrors::from)?;
+                outln!("{}", graph(&landscape(), &names, format));
+                Ok(ExitCode::SUCCESS)
+            }
         }
     }
 }
@@ -146,7 +167,7 @@ async fn verify(env: &Env, json: bool) -> anyhow::Result<ExitCode> {
     match wrong {
         0 => eprintln!("topics, queues and subscriptions are as they should be"),
         count => {
-            eprintln!("{count} things are not as they should be; `waypost topology plan` says what would mend them")
+            eprintln!("{count} things are not as they should be; `waypost topology plan` says what would mend them");
         }
     }
     Ok(code)
@@ -160,6 +181,10 @@ fn export(env: &Env, format: Format) -> anyhow::Result<ExitCode> {
     let names = names(env).map_err(SettingErrors::from)?;
     match format {
         Format::Awslocal => outln!("{}", awslocal_script(&topology(), &names).trim_end()),
+        Format::Cloudformation => {
+            let template = cloudformation_template(&topology(), &names, &duties());
+            outln!("{}", serde_json::to_string_pretty(&template)?);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

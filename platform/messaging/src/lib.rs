@@ -26,7 +26,7 @@ mod topology;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-pub use aws::{AwsBus, AwsSettings, awslocal_script};
+pub use aws::{AwsBus, AwsSettings, Duty, Place, awslocal_script, cloudformation_template, policy_document};
 pub use bus::{Bus, ConnectError};
 pub use difference::{Difference, FieldChange};
 pub use entry::{BusError, EntryError};

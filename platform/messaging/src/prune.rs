@@ -6,6 +6,8 @@
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
+use serde::{Serialize, Serializer};
+
 use crate::{Counts, Names};
 
 /// How much pruning may take.
@@ -24,14 +26,12 @@ pub const TEMPORARY_CONSUMER: &str = "tail-";
 pub const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Something of this installation that its topology doesn't have.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Extra {
-    #[serde(serialize_with = "as_text")]
     pub resource: ExtraResource,
     /// It feeds a queue of the topology with what its consumer has no handler for.
     pub misdelivers: bool,
     /// Why pruning leaves it; `None`: it goes.
-    #[serde(serialize_with = "as_optional_text")]
     pub kept: Option<Kept>,
 }
 
@@ -185,14 +185,15 @@ impl fmt::Display for Kept {
     }
 }
 
-fn as_text<S: serde::Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
+impl Serialize for ExtraResource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
-fn as_optional_text<S: serde::Serializer>(value: &Option<Kept>, serializer: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(kept) => serializer.collect_str(kept),
-        None => serializer.serialize_none(),
+impl Serialize for Kept {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -236,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_temporary_queue_goes_only_when_it_was_left_behind_and_then_whatever_it_holds() {
-        let queues = vec![queue("dev-tail-1", 5, HOUR), queue("dev-tail-2", 5, 25 * HOUR)];
+        let queues = [queue("dev-tail-1", 5, HOUR), queue("dev-tail-2", 5, 25 * HOUR)];
         for prune in [Prune::default(), Prune { with_messages: true }] {
             let queues = queues.iter().map(|found| queue(&found.name, found.counts.visible, found.age)).collect();
             let decided = decided(Found { queues, ..Found::default() }, prune);

@@ -44,6 +44,18 @@ impl Place {
         Self { partition, region, account }
     }
 
+    /// `*` stands for what is not known, as policies have it.
+    pub fn in_region(region: Option<&str>, account: Option<&str>) -> Self {
+        let region = region.unwrap_or("*");
+        let partition = match region.split('-').collect::<Vec<_>>()[..] {
+            ["cn", ..] => "aws-cn",
+            ["us", "gov", ..] => "aws-us-gov",
+            _ => "aws",
+        };
+        let [partition, region, account] = [partition, region, account.unwrap_or("*")].map(str::to_owned);
+        Self { partition, region, account }
+    }
+
     /// From the ARN of anything there.
     pub fn of(arn: &str) -> Option<Self> {
         let mut parts = arn.split(':');
@@ -197,6 +209,9 @@ mod tests {
     fn an_arn_says_where_it_is_and_anything_else_does_not() {
         let place = Place::of("arn:aws-cn:sns:cn-north-1:123456789012:user-created").unwrap();
         assert_eq!(place.queue("reader"), "arn:aws-cn:sqs:cn-north-1:123456789012:reader");
+        assert_eq!(Place::in_region(Some("cn-north-1"), Some("123456789012")), place);
+        let unknown = Place::in_region(Some("us-gov-west-1"), None).topic("user-created");
+        assert_eq!(unknown, "arn:aws-us-gov:sns:us-gov-west-1:*:user-created");
         for text in ["", "user-created", "arn:aws:sns", "urn:aws:sns:us-east-1:1:x"] {
             assert_eq!(Place::of(text), None, "{text}");
         }
