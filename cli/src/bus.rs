@@ -93,15 +93,31 @@ pub fn bus_database(env: &Env) -> Result<PostgresSettings, SettingErrors> {
 /// Asks for the variables of every kind, whichever is chosen: `waypost settings` tells them all.
 fn kind(env: &Env) -> Result<BusKind, SettingErrors> {
     let database = bus_database(env);
-    let (chosen, endpoint, region) = all((publisher_type(env), endpoint(env), env.optional("AWS_REGION")))?;
+    let (chosen, endpoint, region, account) = all((publisher_type(env), endpoint(env), region(env), account(env)))?;
     Ok(match chosen {
         PublisherType::Sns => {
-            let region = region.map(str::to_owned);
-            BusKind::Sns(AwsSettings { endpoint, region, ..AwsSettings::default() })
+            let [region, account] = [region, account].map(|value| value.map(str::to_owned));
+            BusKind::Sns(AwsSettings { endpoint, region, account, ..AwsSettings::default() })
         }
         PublisherType::Postgres => BusKind::Postgres(Box::new(database?)),
         PublisherType::Mock => BusKind::Mock,
     })
+}
+
+/// `AWS_REGION`: where it is unset, the SDK has its own ways to find it.
+pub fn region(env: &Env) -> Result<Option<&str>, SettingError> {
+    env.optional("AWS_REGION")
+}
+
+/// `AWS_ACCOUNT_ID`: with it a topic's ARN is known, and publishing needs no permission to list topics.
+pub fn account(env: &Env) -> Result<Option<&str>, SettingError> {
+    const NAME: &str = "AWS_ACCOUNT_ID";
+    match env.optional(NAME)? {
+        Some(account) if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) => {
+            Err(SettingError::wrong(NAME, account, "the twelve digits of an AWS account, or unset"))
+        }
+        account => Ok(account),
+    }
 }
 
 enum PublisherType {

@@ -102,6 +102,14 @@ impl Run {
     }
 }
 
+/// The process that reads a consumer's queue.
+pub fn process_of(consumer: &str) -> &str {
+    match consumer {
+        user_service::NAME => user_worker::NAME,
+        other => other,
+    }
+}
+
 impl Services {
     async fn start(self, lifecycle: &Lifecycle, metrics: &Metrics) -> anyhow::Result<()> {
         let Self { auth, relay, worker } = self;

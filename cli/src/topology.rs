@@ -1,27 +1,43 @@
 //! `waypost topology`: what has to exist on the bus follows from the registered handlers.
+//!
+//! Nothing is deleted without `--prune`, and then only what carries this installation's mark. Data goes to stdout: what
+//! was or would be changed, line by line.
 
-use std::{io, process::ExitCode};
+mod duties;
+mod graph;
+mod report;
 
-use clap::{Subcommand, ValueEnum};
-use messaging::{Difference, awslocal_script};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+use messaging::{Extra, Kept, Prune, awslocal_script, cloudformation_template};
 use service::settings::{Env, SettingErrors};
 
+use self::{
+    duties::{Policies, duties},
+    graph::{GraphFormat, graph},
+    report::Report,
+};
 use crate::{
     bus::{BusSettings, names},
-    landscape::topology,
+    landscape::{landscape, topology},
     outln,
 };
 
 #[derive(Debug, Subcommand)]
 pub enum TopologyCommand {
-    /// Say what `apply` would make and set, change nothing
+    /// Say what `apply` would make, change and remove; change nothing
     Plan {
-        /// Print the differences as JSON
+        #[command(flatten)]
+        pruning: Pruning,
+        /// Print it as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Make missing topics, queues and subscriptions, and set what differs; deletes nothing
+    /// Make missing topics, queues and subscriptions, and set what differs; deletes nothing without --prune
     Apply {
+        #[command(flatten)]
+        pruning: Pruning,
         /// Print the changes as JSON
         #[arg(long)]
         json: bool,
@@ -37,84 +53,138 @@ pub enum TopologyCommand {
         #[arg(long)]
         format: Format,
     },
+    /// Print the IAM policies of services, operators and deployers: what they call, and nothing else; asks nobody
+    Policies(Policies),
+    /// Draw who sends what to whom, and where failures end; asks nobody
+    Graph {
+        #[arg(long, default_value = "mermaid")]
+        format: GraphFormat,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Pruning {
+    /// Also remove what is marked as this installation's and is in no topology any more
+    #[arg(long)]
+    prune: bool,
+    /// Even queues that hold messages, which are then lost
+    #[arg(long, requires = "prune")]
+    prune_with_messages: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Format {
     /// A shell script for LocalStack's container, to be run when that is ready
     Awslocal,
+    /// A template with topics, queues, policies and alarms
+    Cloudformation,
+}
+
+impl Pruning {
+    fn extent(self) -> Prune {
+        Prune { with_messages: self.prune_with_messages }
+    }
 }
 
 impl TopologyCommand {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let (json, applied) = match self {
-            Self::Plan { json } => return plan(env, json).await,
-            Self::Apply { json } => (json, true),
-            Self::Verify { json } => (json, false),
-            Self::Export { format: Format::Awslocal } => {
+        match self {
+            Self::Plan { pruning, json } => plan(env, pruning, json).await,
+            Self::Apply { pruning, json } => apply(env, pruning, json).await,
+            Self::Verify { json } => verify(env, json).await,
+            Self::Export { format } => export(env, format),
+            Self::Policies(policies) => policies.execute(env),
+            Self::Graph { format } => {
                 let names = names(env).map_err(SettingErrors::from)?;
-                outln!("{}", awslocal_script(&topology(), &names).trim_end());
-                return Ok(ExitCode::SUCCESS);
-            }
-        };
-        let bus = BusSettings::from_env(env)?.connect().await?;
-        let differences = if applied { bus.apply(&topology()).await? } else { bus.verify(&topology()).await? };
-        if json {
-            outln!("{}", serde_json::to_string_pretty(&differences)?);
-        } else {
-            for difference in &differences {
-                print(difference, applied)?;
+                outln!("{}", graph(&landscape(), &names, format));
+                Ok(ExitCode::SUCCESS)
             }
         }
-        match (differences.len(), applied) {
-            (0, _) => eprintln!("topics, queues and subscriptions are as they should be"),
-            (count, true) => eprintln!("{count} things were not as they should be, and are now"),
-            (count, false) => {
-                eprintln!("{count} things are not as they should be; `waypost topology apply` mends them");
-                return Ok(ExitCode::FAILURE);
-            }
-        }
-        Ok(ExitCode::SUCCESS)
     }
 }
 
-async fn plan(env: &Env, json: bool) -> anyhow::Result<ExitCode> {
-    let bus = BusSettings::from_env(env)?.connect().await?;
-    let differences = bus.verify(&topology()).await?;
+async fn plan(env: &Env, pruning: Pruning, json: bool) -> anyhow::Result<ExitCode> {
+    let (bus, topology) = (BusSettings::from_env(env)?.connect().await?, topology());
+    let differences = bus.verify(&topology).await?;
+    let extra = bus.extras(&topology, pruning.extent()).await?;
+    let report = Report { differences, extra };
     if json {
-        outln!("{}", serde_json::to_string_pretty(&differences)?);
-        return Ok(ExitCode::SUCCESS);
+        return report.print_json();
     }
-    let (missing, different): (Vec<_>, Vec<_>) = differences.iter().partition(|d| d.is_missing());
-    for difference in &missing {
-        outln!("+ {}", difference.resource);
-    }
-    let mut resource = "";
-    for Difference { resource: changed, setting, expected, found } in different.iter().copied() {
-        if changed != resource {
-            outln!("~ {changed}");
-            resource = changed;
-        }
-        outln!("    {setting}: {} → {expected}", found.as_deref().unwrap_or("not set"));
-    }
-    match (missing.len(), different.len()) {
-        (0, 0) => eprintln!("nothing to do: topics, queues and subscriptions are as they should be"),
-        (made, set) => {
-            eprintln!("{made} to make, {set} settings to change, none to delete; `waypost topology apply` does it");
-        }
+    report.print_changes()?;
+    report.print_extras(pruning.prune)?;
+    let (make, change) = report.make_and_change();
+    let remove = if pruning.prune { report.removable() } else { 0 };
+    match make + change + remove {
+        0 => eprintln!("nothing to do: topics, queues and subscriptions are as they should be"),
+        _ => eprintln!("Plan: {make} to make, {change} to change, {remove} to remove"),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(difference: &Difference, applied: bool) -> io::Result<()> {
-    let Difference { resource, setting, expected, found } = difference;
-    match (found, applied) {
-        (None, true) if difference.is_missing() => outln!("made {resource}"),
-        (None, false) if difference.is_missing() => outln!("missing: {resource}"),
-        (_, true) => outln!("set {setting} of {resource} to {expected}"),
-        (found, false) => {
-            outln!("{setting} of {resource} is {}, should be {expected}", found.as_deref().unwrap_or("not set"));
+async fn apply(env: &Env, pruning: Pruning, json: bool) -> anyhow::Result<ExitCode> {
+    let (bus, topology) = (BusSettings::from_env(env)?.connect().await?, topology());
+    let differences = bus.apply(&topology).await?;
+    let extra = match pruning.prune {
+        true => bus.prune(&topology, pruning.extent()).await?,
+        false => bus.extras(&topology, Prune::default()).await?,
+    };
+    let report = Report { differences, extra };
+    let refused = pruning.prune && report.extra.iter().any(is_refused);
+    let code = if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    if json {
+        report.print_json()?;
+        return Ok(code);
+    }
+    report.print_changes()?;
+    report.print_extras(pruning.prune)?;
+    let (made, changed) = report.make_and_change();
+    let removed = if pruning.prune { report.removable() } else { 0 };
+    match made + changed + removed {
+        0 => eprintln!("topics, queues and subscriptions are as they should be"),
+        _ => eprintln!("Applied: {made} made, {changed} changed, {removed} removed"),
+    }
+    if refused {
+        eprintln!("not everything could be removed; --prune-with-messages removes queues with what they hold");
+    }
+    Ok(code)
+}
+
+/// What is left over fails nothing: an older release sees the queues of a newer one while that is rolled out. A
+/// subscription that feeds one of our queues with what its consumer can't handle does, since all of that dies.
+async fn verify(env: &Env, json: bool) -> anyhow::Result<ExitCode> {
+    let (bus, topology) = (BusSettings::from_env(env)?.connect().await?, topology());
+    let differences = bus.verify(&topology).await?;
+    let extra = bus.extras(&topology, Prune::default()).await?;
+    let report = Report { differences, extra };
+    let wrong = report.differences.len() + report.extra.iter().filter(|extra| extra.misdelivers).count();
+    let code = if wrong > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    if json {
+        report.print_json()?;
+        return Ok(code);
+    }
+    report.print_drift()?;
+    match wrong {
+        0 => eprintln!("topics, queues and subscriptions are as they should be"),
+        count => {
+            eprintln!("{count} things are not as they should be; `waypost topology plan` says what would mend them");
         }
     }
-    Ok(())
+    Ok(code)
+}
+
+fn is_refused(extra: &Extra) -> bool {
+    matches!(extra.kept, Some(Kept::HoldsMessages(_) | Kept::HasSubscribers(_)))
+}
+
+fn export(env: &Env, format: Format) -> anyhow::Result<ExitCode> {
+    let names = names(env).map_err(SettingErrors::from)?;
+    match format {
+        Format::Awslocal => outln!("{}", awslocal_script(&topology(), &names).trim_end()),
+        Format::Cloudformation => {
+            let template = cloudformation_template(&topology(), &names, &duties());
+            outln!("{}", serde_json::to_string_pretty(&template)?);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! Databases, topics and queues of one run.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, sync::Arc};
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use anyhow::{Context, bail};
 use messaging::{AwsBus, AwsSettings, Bus, Names, PostgresBus, Queue};
@@ -56,8 +56,8 @@ impl Scratch {
         let names = Names::with_prefix(&prefix);
         let (bus, place): (Arc<dyn Bus>, Place) = if on_localstack {
             let endpoint = localstack(env)?;
-            let (region, queue_urls) = (Some(REGION.to_owned()), BTreeMap::new());
-            let settings = AwsSettings { endpoint: Some(endpoint.clone()), region, names, queue_urls };
+            let region = Some(REGION.to_owned());
+            let settings = AwsSettings { endpoint: Some(endpoint.clone()), region, names, ..AwsSettings::default() };
             (Arc::new(AwsBus::new(settings).await), Place::LocalStack { endpoint })
         } else {
             let database = ScratchDatabase::make(env, Database::Bus, id).await?;

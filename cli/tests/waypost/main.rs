@@ -11,6 +11,7 @@ mod migrate;
 mod running;
 mod settings;
 mod starting;
+mod topology;
 
 use std::process::Output;
 

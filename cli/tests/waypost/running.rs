@@ -109,7 +109,6 @@ pub async fn terminate(mut child: Child) {
 on_both_buses!(
     the_services_with_a_relay_of_its_own_deliver_a_registration_and_stop_cleanly,
     every_service_in_one_process_delivers_a_registration_and_stops_cleanly,
-    topology_verify_names_what_is_missing_and_apply_mends_it,
 );
 
 async fn the_services_with_a_relay_of_its_own_deliver_a_registration_and_stop_cleanly(bus: TestBus) {
@@ -154,25 +153,4 @@ async fn every_service_in_one_process_delivers_a_registration_and_stops_cleanly(
     let (code, _, stderr) = run(&["healthcheck", "auth-service"], &settings).await;
     assert_eq!(code, 1);
     assert!(stderr.contains(&format!("http://{api_listen}/readyz does not answer")), "{stderr}");
-}
-
-async fn topology_verify_names_what_is_missing_and_apply_mends_it(bus: TestBus) {
-    let environment: Vec<_> = bus.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let (code, stdout, _) = run(&["topology", "verify"], &environment).await;
-    assert_eq!(code, 1);
-    assert!(stdout.contains(&format!("missing: queue {}user-service\n", bus.prefix)), "{stdout}");
-
-    let (code, stdout, stderr) = run(&["topology", "plan"], &environment).await;
-    assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains(&format!("+ queue {}user-service\n", bus.prefix)), "{stdout}");
-    assert!(stderr.contains("to make, 0 settings to change, none to delete"), "{stderr}");
-
-    let (code, stdout, _) = run(&["topology", "apply"], &environment).await;
-    assert_eq!(code, 0);
-    assert!(stdout.contains(&format!("made topic {}user-created\n", bus.prefix)), "{stdout}");
-    let (code, stdout, _) = run(&["topology", "verify", "--json"], &environment).await;
-    assert_eq!((code, stdout.trim()), (0, "[]"));
-    let (code, stdout, stderr) = run(&["topology", "plan"], &environment).await;
-    assert_eq!((code, stdout.as_str()), (0, ""));
-    assert!(stderr.contains("nothing to do"), "{stderr}");
 }

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{BusError, Difference, Names, Publisher, Queue, Topology, TopologyError};
+use crate::{BusError, Difference, Extra, Names, Prune, Publisher, Queue, Subscriber, Topology, TopologyError};
 
 /// A place where topics and queues are: SNS and SQS, or PostgreSQL.
 #[async_trait]
@@ -23,9 +23,18 @@ pub trait Bus: Send + Sync + fmt::Debug {
     /// Compares, and writes nothing; an empty answer means that everything is as it should be.
     async fn verify(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError>;
 
+    /// What is marked as this installation's and is not in the topology, with why pruning would leave it. Writes nothing.
+    async fn extras(&self, topology: &Topology, prune: Prune) -> Result<Vec<Extra>, TopologyError>;
+
+    /// Deletes extras. Answers all of them: those that are kept are still there.
+    async fn prune(&self, topology: &Topology, prune: Prune) -> Result<Vec<Extra>, TopologyError>;
+
     /// Deletes the queues and topics of a topology, with everything in them. For installations that were made to be
     /// thrown away.
     async fn remove(&self, topology: &Topology) -> Result<(), TopologyError>;
+
+    /// Deletes one consumer's queues, with everything in them, and what delivers to them; never a topic. Idempotent.
+    async fn remove_subscriber(&self, subscriber: &Subscriber) -> Result<(), TopologyError>;
 }
 
 #[derive(Debug, thiserror::Error)]

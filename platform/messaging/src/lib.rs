@@ -10,12 +10,14 @@
 
 mod aws;
 mod bus;
+mod difference;
 mod entry;
 mod limits;
 mod message;
 mod mock;
 mod notification;
 mod postgres;
+mod prune;
 mod publisher;
 mod queue;
 mod retry_delay;
@@ -24,15 +26,17 @@ mod topology;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-pub use aws::{AwsBus, AwsSettings, awslocal_script};
+pub use aws::{AwsBus, AwsSettings, Duty, Place, awslocal_script, cloudformation_template, policy_document};
 pub use bus::{Bus, ConnectError};
+pub use difference::{Difference, FieldChange};
 pub use entry::{BusError, EntryError};
 pub use limits::{MAX_ATTRIBUTES, MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, TooLarge, Unsendable, check_sendable};
 pub use message::{MessageId, OutgoingMessage, RawMessage, Receipt};
 pub use mock::MockPublisher;
 pub use notification::{Body, unwrap_notification};
 pub use postgres::PostgresBus;
+pub use prune::{ABANDONED_AFTER, Extra, ExtraResource, Kept, Prune, TEMPORARY_CONSUMER};
 pub use publisher::Publisher;
 pub use queue::{Counts, Queue, ReceiveRequest};
 pub use retry_delay::RetryDelay;
-pub use topology::{Difference, Names, QueueSettings, Subscriber, Topology, TopologyError};
+pub use topology::{Names, QueueSettings, Subscriber, Topology, TopologyError};

@@ -6,6 +6,7 @@
 //! guarantee. Nothing expires: retention is SQS's alone.
 
 mod connect;
+mod extras;
 mod publisher;
 mod queue;
 mod topology;

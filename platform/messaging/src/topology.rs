@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use schemas::EventType;
 
-use crate::{BusError, publisher::topic_of};
+use crate::{BusError, prune::TEMPORARY_CONSUMER, publisher::topic_of};
 
 /// How topics and queues of one installation are called: a prefix keeps installations in one account apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,6 +20,16 @@ impl Names {
         Self { prefix: prefix.into() }
     }
 
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// By which topics and queues are marked as this installation's. With a character that no prefix has, so that to
+    /// have none is a mark as well.
+    pub fn installation(&self) -> String {
+        format!("/{}", self.prefix)
+    }
+
     pub fn topic(&self, event_type: &str) -> String {
         format!("{}{}", self.prefix, topic_of(event_type))
     }
@@ -30,6 +40,16 @@ impl Names {
 
     pub fn dead_letter_queue(&self, consumer: &str) -> String {
         format!("{}{consumer}-dlq", self.prefix)
+    }
+
+    /// The queues that a queue sends to, or that SNS does in its place.
+    pub(crate) fn attendants(queue: &str) -> [String; 2] {
+        [format!("{queue}-dlq"), format!("{queue}-undelivered")]
+    }
+
+    /// Whether a queue is that of a consumer which is there for a while only.
+    pub(crate) fn is_temporary(&self, queue: &str) -> bool {
+        queue.strip_prefix(&self.prefix).is_some_and(|consumer| consumer.starts_with(TEMPORARY_CONSUMER))
     }
 
     /// Where SNS puts what it could not deliver to the consumer's queue. There is none in PostgreSQL, where publishing
@@ -83,29 +103,6 @@ impl Topology {
     pub fn topics(&self) -> BTreeSet<EventType> {
         let heard = self.subscribers.iter().flat_map(|subscriber| subscriber.events.iter().copied());
         self.published.iter().copied().chain(heard).collect()
-    }
-}
-
-/// Something on the bus that is not as the topology says.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Difference {
-    pub resource: String,
-    pub setting: String,
-    pub expected: String,
-    /// `None`: not there.
-    pub found: Option<String>,
-}
-
-impl Difference {
-    const EXISTENCE: &str = "existence";
-
-    pub(crate) fn missing(resource: String) -> Self {
-        Self { resource, setting: Self::EXISTENCE.to_owned(), expected: "exists".to_owned(), found: None }
-    }
-
-    /// Whether the whole thing is not there, rather than different.
-    pub fn is_missing(&self) -> bool {
-        self.setting == Self::EXISTENCE
     }
 }
 

@@ -7,15 +7,18 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_sdk_sqs::config::{Credentials, SharedHttpClient, StalledStreamProtectionConfig};
+use aws_sdk_sqs::config::{
+    Credentials, ProvideCredentials, SharedCredentialsProvider, SharedHttpClient, StalledStreamProtectionConfig,
+};
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
 };
 
-use super::{queue::SqsQueue, sns::SnsPublisher};
+use super::{queue::SqsQueue, resources::Place, sns::SnsPublisher};
 use crate::{
-    Bus, BusError, ConnectError, Difference, Names, Publisher, Queue, Topology, TopologyError, bus::until_it_answers,
+    Bus, BusError, ConnectError, Difference, Extra, Names, Prune, Publisher, Queue, Subscriber, Topology,
+    TopologyError, bus::until_it_answers,
 };
 
 /// Where the bus is.
@@ -24,6 +27,8 @@ pub struct AwsSettings {
     /// LocalStack's endpoint; `None` is AWS, with the SDK's own credential chain.
     pub endpoint: Option<String>,
     pub region: Option<String>,
+    /// Whose topics they are, where that is known: publishing then never lists topics to find one.
+    pub account: Option<String>,
     pub names: Names,
     /// Queues whose URL is known already (`SQS_QUEUE_URL`), by name; the others are looked up.
     pub queue_urls: BTreeMap<String, String>,
@@ -37,7 +42,11 @@ pub struct AwsBus {
     polling: aws_sdk_sqs::Client,
     /// For everything that has to be answered soon.
     pub(super) settling: aws_sdk_sqs::Client,
+    /// For the question whether anybody is there. It carries no credentials, and so needs no permission.
+    knocking: aws_sdk_sqs::Client,
+    credentials: Option<SharedCredentialsProvider>,
     pub(super) names: Names,
+    place: Option<Place>,
     queue_urls: BTreeMap<String, String>,
     endpoint: String,
 }
@@ -65,6 +74,9 @@ impl AwsBus {
             loader = loader.endpoint_url(endpoint).credentials_provider(credentials);
         }
         let config = loader.load().await;
+        let mut nobody = config.to_builder();
+        nobody.set_credentials_provider(None);
+        let nobody = nobody.build();
         Self {
             sns: aws_sdk_sns::Client::from_conf(
                 aws_sdk_sns::config::Builder::from(&config)
@@ -74,16 +86,26 @@ impl AwsBus {
             ),
             polling: sqs(&config, LONGEST_POLL + SETTLE),
             settling: sqs(&config, SETTLE),
+            knocking: aws_sdk_sqs::Client::from_conf(sqs_config(&nobody, SETTLE).allow_no_auth().build()),
+            credentials: config.credentials_provider(),
+            place: config
+                .region()
+                .zip(settings.account)
+                .map(|(region, account)| Place::in_region(Some(region.as_ref()), Some(&account))),
             names: settings.names,
             queue_urls: settings.queue_urls,
             endpoint: settings.endpoint.unwrap_or_else(|| "AWS".to_owned()),
         }
     }
 
-    /// Asks SQS for something that needs no queue to exist. A refusal is an answer too: a producer may well lack the
-    /// permission to list queues.
+    /// Asks SQS for something that needs no queue to exist. A refusal is an answer too, and AWS refuses whoever doesn't
+    /// say who they are. Credentials that are missing would be found out later than they should.
     async fn ping(&self) -> Result<(), BusError> {
-        match self.settling.list_queues().max_results(1).send().await {
+        if let Some(credentials) = &self.credentials {
+            let found = credentials.provide_credentials().await;
+            found.map_err(|error| BusError::new("finding credentials", &self.endpoint, error))?;
+        }
+        match self.knocking.list_queues().max_results(1).send().await {
             Err(error) if error.as_service_error().is_none() => Err(BusError::new("ListQueues", &self.endpoint, error)),
             _ => Ok(()),
         }
@@ -101,7 +123,7 @@ impl Bus for AwsBus {
     }
 
     fn publisher(&self) -> Arc<dyn Publisher> {
-        Arc::new(SnsPublisher::new(self.sns.clone(), self.names.clone()))
+        Arc::new(SnsPublisher::new(self.sns.clone(), self.names.clone(), self.place.clone()))
     }
 
     async fn queue(&self, name: &str) -> Result<Arc<dyn Queue>, BusError> {
@@ -123,15 +145,29 @@ impl Bus for AwsBus {
         self.verify_topology(topology).await
     }
 
+    async fn extras(&self, topology: &Topology, prune: Prune) -> Result<Vec<Extra>, TopologyError> {
+        self.find_extras(topology, prune).await
+    }
+
+    async fn prune(&self, topology: &Topology, prune: Prune) -> Result<Vec<Extra>, TopologyError> {
+        self.prune_extras(topology, prune).await
+    }
+
     async fn remove(&self, topology: &Topology) -> Result<(), TopologyError> {
         self.remove_topology(topology).await
+    }
+
+    async fn remove_subscriber(&self, subscriber: &Subscriber) -> Result<(), TopologyError> {
+        self.remove_consumer(subscriber).await
     }
 }
 
 fn sqs(config: &SdkConfig, timeout: Duration) -> aws_sdk_sqs::Client {
-    aws_sdk_sqs::Client::from_conf(
-        aws_sdk_sqs::config::Builder::from(config).http_client(http_client()).timeout_config(timeouts(timeout)).build(),
-    )
+    aws_sdk_sqs::Client::from_conf(sqs_config(config, timeout).build())
+}
+
+fn sqs_config(config: &SdkConfig, timeout: Duration) -> aws_sdk_sqs::config::Builder {
+    aws_sdk_sqs::config::Builder::from(config).http_client(http_client()).timeout_config(timeouts(timeout))
 }
 
 fn http_client() -> SharedHttpClient {

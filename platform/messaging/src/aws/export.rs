@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Write};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::resources::{Place, Resource, resources};
+use super::resources::{Place, Resource, Tags, resources, tags};
 use crate::{Names, Topology};
 
 const ENDPOINT: &str = "http://localhost:4566";
@@ -18,16 +18,26 @@ set -eu
 /// Makes what is missing and sets what may differ, with `awslocal`.
 pub fn awslocal_script(topology: &Topology, names: &Names) -> String {
     let mut script = HEAD.to_owned();
-    let place = Place::localstack();
+    let (place, tags) = (Place::localstack(), tags(names));
     for resource in resources(topology, names, &place) {
-        write_command(&mut script, &resource, &place).expect("writing to a String never fails");
+        write_command(&mut script, &resource, &place, &tags).expect("writing to a String never fails");
     }
     script
 }
 
-fn write_command(script: &mut String, resource: &Resource, place: &Place) -> fmt::Result {
+fn write_command(script: &mut String, resource: &Resource, place: &Place, tags: &Tags) -> fmt::Result {
     match resource {
-        Resource::Topic { name } => writeln!(script, "\nawslocal sns create-topic --name {name}"),
+        // Tagged apart: where the topic is there already, with other tags, creating it with these would fail.
+        Resource::Topic { name } => {
+            let tags: Vec<_> = tags.iter().map(|(name, value)| json!({ "Key": name, "Value": value })).collect();
+            writeln!(
+                script,
+                "\nawslocal sns create-topic --name {name}\n\
+                 awslocal sns tag-resource --resource-arn {} --tags '{}'",
+                place.topic(name),
+                Value::from(tags)
+            )
+        }
         // Created without attributes: where the queue is there already, with others, creating it with these would fail.
         Resource::Queue { name, attributes } => {
             let account = &place.account;
@@ -35,8 +45,10 @@ fn write_command(script: &mut String, resource: &Resource, place: &Place) -> fmt
             writeln!(
                 script,
                 "\nawslocal sqs create-queue --queue-name {name}\n\
-                 awslocal sqs set-queue-attributes --queue-url {ENDPOINT}/{account}/{name} \\\n    --attributes {}",
-                quoted(attributes)
+                 awslocal sqs set-queue-attributes --queue-url {ENDPOINT}/{account}/{name} \\\n    --attributes {}\n\
+                 awslocal sqs tag-queue --queue-url {ENDPOINT}/{account}/{name} --tags {}",
+                quoted(attributes),
+                quoted(tags.iter().map(|(name, value)| (*name, value)))
             )
         }
         Resource::Subscription { topic, queue, attributes } => {

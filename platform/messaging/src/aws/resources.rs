@@ -3,11 +3,23 @@
 use std::{collections::BTreeMap, fmt};
 
 use aws_sdk_sqs::types::QueueAttributeName;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{Names, QueueSettings, Subscriber, Topology};
 
 pub type Attributes = BTreeMap<QueueAttributeName, String>;
+
+/// By which a topic or queue is known as ours.
+pub type Tags = BTreeMap<&'static str, String>;
+
+pub fn tags(names: &Names) -> Tags {
+    BTreeMap::from([("managed-by", "waypost".to_owned()), ("waypost-installation", names.installation())])
+}
+
+/// How a tag is called beside other settings.
+pub fn tag_setting(name: &str) -> String {
+    format!("tag {name}")
+}
 
 /// Whose topics and queues they are: what an ARN says beside the name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +41,18 @@ impl Place {
     /// LocalStack's only account, and the region of its own scripts.
     pub fn localstack() -> Self {
         let [partition, region, account] = ["aws", "us-east-1", "000000000000"].map(str::to_owned);
+        Self { partition, region, account }
+    }
+
+    /// `*` stands for what is not known, as policies have it.
+    pub fn in_region(region: Option<&str>, account: Option<&str>) -> Self {
+        let region = region.unwrap_or("*");
+        let partition = match region.split('-').collect::<Vec<_>>()[..] {
+            ["cn", ..] => "aws-cn",
+            ["us", "gov", ..] => "aws-us-gov",
+            _ => "aws",
+        };
+        let [partition, region, account] = [partition, region, account.unwrap_or("*")].map(str::to_owned);
         Self { partition, region, account }
     }
 
@@ -55,6 +79,22 @@ impl Place {
     fn arn(&self, service: &str, name: &str) -> String {
         let Self { partition, region, account } = self;
         format!("arn:{partition}:{service}:{region}:{account}:{name}")
+    }
+}
+
+impl Resource {
+    /// Everything that is set on it, tags included.
+    pub fn settings(&self, names: &Names) -> BTreeMap<String, String> {
+        let tags = tags(names).into_iter().map(|(name, value)| (tag_setting(name), value));
+        match self {
+            Self::Topic { .. } => tags.collect(),
+            Self::Queue { attributes, .. } => {
+                attributes.iter().map(|(name, value)| (name.as_str().to_owned(), value.clone())).chain(tags).collect()
+            }
+            Self::Subscription { attributes, .. } => {
+                attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+            }
+        }
     }
 }
 
@@ -151,23 +191,6 @@ fn subscription(event: &str, undelivered: &str) -> BTreeMap<&'static str, String
     ])
 }
 
-/// What a policy says: services answer with other spacing and order, and with numbers as strings.
-pub fn meaning(text: &str) -> Value {
-    fn settle(value: Value) -> Value {
-        match value {
-            Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, settle(value))).collect(),
-            Value::Array(items) => {
-                let mut items: Vec<_> = items.into_iter().map(settle).collect();
-                items.sort_by_key(ToString::to_string);
-                if items.len() == 1 { items.remove(0) } else { Value::Array(items) }
-            }
-            Value::Number(number) => Value::from(number.to_string()),
-            other => other,
-        }
-    }
-    serde_json::from_str(text).map_or_else(|_| Value::from(text), settle)
-}
-
 impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -183,18 +206,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn policies_compare_by_meaning() {
-        assert_eq!(meaning(r#"{"a":["x"],"b":"20"}"#), meaning(r#"{ "b": 20, "a": "x" }"#));
-        assert_eq!(meaning(r#"["b","a"]"#), meaning(r#"["a","b"]"#));
-        assert_ne!(meaning(r#"{"a":["x","y"]}"#), meaning(r#"{"a":["x"]}"#));
-        assert_eq!(meaning("60"), meaning("60"));
-        assert_ne!(meaning("60"), meaning("30"));
-    }
-
-    #[test]
     fn an_arn_says_where_it_is_and_anything_else_does_not() {
         let place = Place::of("arn:aws-cn:sns:cn-north-1:123456789012:user-created").unwrap();
         assert_eq!(place.queue("reader"), "arn:aws-cn:sqs:cn-north-1:123456789012:reader");
+        assert_eq!(Place::in_region(Some("cn-north-1"), Some("123456789012")), place);
+        let unknown = Place::in_region(Some("us-gov-west-1"), None).topic("user-created");
+        assert_eq!(unknown, "arn:aws-us-gov:sns:us-gov-west-1:*:user-created");
         for text in ["", "user-created", "arn:aws:sns", "urn:aws:sns:us-east-1:1:x"] {
             assert_eq!(Place::of(text), None, "{text}");
         }

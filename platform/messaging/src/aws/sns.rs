@@ -14,7 +14,10 @@ use aws_sdk_sns::{
 };
 use futures_util::{StreamExt, stream};
 
-use super::results::{all_failed, entry_id, positional};
+use super::{
+    resources::Place,
+    results::{all_failed, entry_id, positional},
+};
 use crate::{BusError, EntryError, MessageId, Names, OutgoingMessage, Publisher, limits};
 
 /// Requests of one call that are under way at a time.
@@ -24,16 +27,21 @@ const REQUESTS_IN_FLIGHT: usize = 4;
 pub struct SnsPublisher {
     client: Client,
     names: Names,
-    /// Topic name to ARN. SNS addresses topics by ARN, and the account is only known by asking.
+    /// Where topics are, if that is known.
+    place: Option<Place>,
+    /// Topic name to ARN. SNS addresses topics by ARN, and where the account isn't known, one has to ask.
     arns: Mutex<HashMap<String, String>>,
 }
 
 impl SnsPublisher {
-    pub(super) fn new(client: Client, names: Names) -> Self {
-        Self { client, names, arns: Mutex::default() }
+    pub(super) fn new(client: Client, names: Names, place: Option<Place>) -> Self {
+        Self { client, names, place, arns: Mutex::default() }
     }
 
     async fn arn(&self, topic: &str) -> Result<String, EntryError> {
+        if let Some(place) = &self.place {
+            return Ok(place.topic(topic));
+        }
         if let Some(arn) = self.known(topic) {
             return Ok(arn);
         }
@@ -73,9 +81,9 @@ impl SnsPublisher {
         match self.send(arn, messages).await {
             Ok(results) => results,
             Err(error) => match request_error(&error) {
-                RequestError::NoTopic(error) => {
+                RequestError::NoTopic => {
                     self.forget(topic);
-                    all_failed(messages.len(), &error)
+                    all_failed(messages.len(), &EntryError::no_topic(topic))
                 }
                 RequestError::Unavailable(error) => all_failed(messages.len(), &error),
                 RequestError::Content(error) if messages.len() == 1 => vec![Err(error)],
@@ -125,7 +133,7 @@ impl SnsPublisher {
 enum RequestError {
     /// Of all entries together or of one; which, only trying them alone tells.
     Content(EntryError),
-    NoTopic(EntryError),
+    NoTopic,
     Unavailable(EntryError),
 }
 
@@ -133,7 +141,7 @@ fn request_error(error: &SdkError<PublishBatchError>) -> RequestError {
     let code = error.code().unwrap_or("Request").to_owned();
     let message = DisplayErrorContext(error).to_string();
     match code.as_str() {
-        "NotFound" | "NotFoundException" => RequestError::NoTopic(EntryError::unavailable(code, message)),
+        "NotFound" | "NotFoundException" => RequestError::NoTopic,
         "InvalidParameter" | "InvalidParameterValue" | "BatchRequestTooLong" | "ValidationError" => {
             RequestError::Content(EntryError::refused(code, message))
         }

@@ -1,15 +1,13 @@
 //! Making SNS and SQS match a [`Topology`], and saying where they don't.
 
-use std::collections::{BTreeMap, HashMap};
-
-use aws_sdk_sns::error::ProvideErrorMetadata;
-use aws_sdk_sqs::types::QueueAttributeName;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     connect::AwsBus,
-    resources::{Attributes, Place, Resource, meaning, resources},
+    requests::failed,
+    resources::{Attributes, Place, Resource, resources, tag_setting, tags},
 };
-use crate::{BusError, Difference, Topology, TopologyError};
+use crate::{Difference, Topology, TopologyError, difference::meaning};
 
 impl AwsBus {
     pub(super) async fn apply_topology(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
@@ -18,41 +16,27 @@ impl AwsBus {
             return Ok(before);
         }
         let place = self.learn_place(topology).await?;
+        let differing: BTreeSet<_> = before.iter().map(|difference| difference.resource.as_str()).collect();
+        let tags = tags(&self.names);
         for resource in resources(topology, &self.names, &place) {
+            if !differing.contains(resource.to_string().as_str()) {
+                continue;
+            }
             match resource {
-                Resource::Topic { name } => drop(self.create_topic(&name).await?),
-                Resource::Queue { name, attributes } => self.create_queue(&name, &attributes).await?,
+                Resource::Topic { name } => {
+                    let arn = self.create_topic(&name).await?;
+                    self.tag_topic(&arn, &tags).await?;
+                }
+                Resource::Queue { name, attributes } => {
+                    let url = self.create_queue(&name, &attributes).await?;
+                    self.tag_queue(&url, &name, &tags).await?;
+                }
                 Resource::Subscription { topic, queue, attributes } => {
                     self.subscribe(&place.topic(&topic), &place.queue(&queue), &attributes).await?;
                 }
             }
         }
         Ok(before)
-    }
-
-    pub(super) async fn remove_topology(&self, topology: &Topology) -> Result<(), TopologyError> {
-        let arns = self.topic_arns().await?;
-        for resource in resources(topology, &self.names, &Place::localstack()) {
-            match resource {
-                Resource::Queue { name, .. } => {
-                    if let Some(queue) = self.find_queue(&name).await? {
-                        let deleted = self.settling.delete_queue().queue_url(&queue.url).send().await;
-                        deleted
-                            .map_err(|error| failed(&format!("delete queue {name}"), "DeleteQueue", &name, error))?;
-                    }
-                }
-                Resource::Topic { name } => {
-                    if let Some(arn) = arns.get(&name) {
-                        let deleted = self.sns.delete_topic().topic_arn(arn).send().await;
-                        deleted
-                            .map_err(|error| failed(&format!("delete topic {name}"), "DeleteTopic", &name, error))?;
-                    }
-                }
-                // Goes with its topic.
-                Resource::Subscription { .. } => {}
-            }
-        }
-        Ok(())
     }
 
     pub(super) async fn verify_topology(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
@@ -62,24 +46,27 @@ impl AwsBus {
         let place = place.unwrap_or_else(Place::localstack);
         let mut differences = Vec::new();
         for resource in resources(topology, &self.names, &place) {
-            let (found, expected) = match &resource {
-                Resource::Topic { name } => (topics.get(name).map(|_| HashMap::new()), Vec::new()),
-                Resource::Queue { name, attributes } => {
-                    let found = self.find_queue(name).await?;
-                    let expected = attributes.iter().map(|(name, value)| (name.as_str(), value)).collect();
-                    (found.map(|queue| queue.attributes), expected)
-                }
-                Resource::Subscription { topic, queue, attributes } => {
-                    let found = match topics.get(topic) {
-                        Some(arn) => self.find_subscription(arn, &place.queue(queue)).await?,
-                        None => None,
-                    };
-                    (found, attributes.iter().map(|(name, value)| (*name, value)).collect())
-                }
+            let found = match &resource {
+                Resource::Topic { name } => match topics.get(name) {
+                    Some(arn) => self.topic_tags(arn).await?.map(settings_of),
+                    None => None,
+                },
+                Resource::Queue { name, .. } => match self.find_queue(name).await? {
+                    Some(queue) => {
+                        let tags = self.queue_tags(&queue.url, name).await?.unwrap_or_default();
+                        Some(queue.attributes.into_iter().chain(settings_of(tags)).collect())
+                    }
+                    None => None,
+                },
+                Resource::Subscription { topic, queue, .. } => match topics.get(topic) {
+                    Some(arn) => self.find_subscription(arn, &place.queue(queue)).await?,
+                    None => None,
+                },
             };
+            let settings = resource.settings(&self.names);
             match found {
-                None => differences.push(Difference::missing(resource.to_string())),
-                Some(found) => differences.extend(compare(&resource, &expected, &found)),
+                None => differences.push(Difference::missing(resource.to_string(), settings)),
+                Some(found) => differences.extend(compare(&resource, &settings, &found)),
             }
         }
         Ok(differences)
@@ -120,132 +107,22 @@ impl AwsBus {
         };
         Place::of(&arn).ok_or_else(|| failed("learn the account", "Create", &what, format!("the ARN is `{arn}`")))
     }
-
-    async fn topic_arns(&self) -> Result<HashMap<String, String>, TopologyError> {
-        let mut pages = self.sns.list_topics().into_paginator().items().send();
-        let mut arns = HashMap::new();
-        while let Some(topic) = pages.next().await {
-            let topic = topic.map_err(|error| failed("list topics", "ListTopics", "SNS", error))?;
-            if let Some(arn) = topic.topic_arn
-                && let Some((_, name)) = arn.rsplit_once(':')
-            {
-                arns.insert(name.to_owned(), arn);
-            }
-        }
-        Ok(arns)
-    }
-
-    async fn create_topic(&self, name: &str) -> Result<String, TopologyError> {
-        let what = format!("create topic {name}");
-        let created = self.sns.create_topic().name(name).send().await;
-        let created = created.map_err(|error| failed(&what, "CreateTopic", name, error))?;
-        created.topic_arn.ok_or_else(|| failed(&what, "CreateTopic", name, "the answer holds no ARN"))
-    }
-
-    async fn find_queue(&self, name: &str) -> Result<Option<FoundQueue>, TopologyError> {
-        let what = format!("look at queue {name}");
-        let found = match self.settling.get_queue_url().queue_name(name).send().await {
-            Ok(found) => found,
-            Err(error)
-                if error
-                    .code()
-                    .is_some_and(|code| code.contains("NonExistentQueue") || code == "QueueDoesNotExist") =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(failed(&what, "GetQueueUrl", name, error)),
-        };
-        let url = found.queue_url.unwrap_or_default();
-        let answer =
-            self.settling.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::All).send().await;
-        let answer = answer.map_err(|error| failed(&what, "GetQueueAttributes", name, error))?;
-        let attributes = answer.attributes.unwrap_or_default().into_iter();
-        let attributes = attributes.map(|(name, value)| (name.as_str().to_owned(), value)).collect();
-        Ok(Some(FoundQueue { url, attributes }))
-    }
-
-    async fn create_queue(&self, name: &str, attributes: &Attributes) -> Result<(), TopologyError> {
-        let what = format!("create queue {name}");
-        if self.find_queue(name).await?.is_none() {
-            let created = self.settling.create_queue().queue_name(name).send().await;
-            created.map_err(|error| failed(&what, "CreateQueue", name, error))?;
-        }
-        let found = self.find_queue(name).await?;
-        let found = found.ok_or_else(|| failed(&what, "CreateQueue", name, "the new queue can't be found"))?;
-        if attributes.is_empty() {
-            return Ok(());
-        }
-        // Set apart from creating, so that one path serves new and existing queues.
-        let wanted = attributes.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let set = self.settling.set_queue_attributes().queue_url(&found.url).set_attributes(Some(wanted)).send().await;
-        set.map(drop).map_err(|error| failed(&what, "SetQueueAttributes", name, error))
-    }
-
-    async fn find_subscription(
-        &self,
-        topic_arn: &str,
-        queue_arn: &str,
-    ) -> Result<Option<HashMap<String, String>>, TopologyError> {
-        let what = format!("look at the subscriptions of {topic_arn}");
-        let mut pages = self.sns.list_subscriptions_by_topic().topic_arn(topic_arn).into_paginator().items().send();
-        while let Some(subscription) = pages.next().await {
-            let subscription =
-                subscription.map_err(|error| failed(&what, "ListSubscriptionsByTopic", topic_arn, error))?;
-            if subscription.endpoint.as_deref() == Some(queue_arn) {
-                let arn = subscription.subscription_arn.unwrap_or_default();
-                let answer = self.sns.get_subscription_attributes().subscription_arn(&arn).send().await;
-                let answer = answer.map_err(|error| failed(&what, "GetSubscriptionAttributes", &arn, error))?;
-                let mut attributes = answer.attributes.unwrap_or_default();
-                attributes.insert("SubscriptionArn".to_owned(), arn);
-                return Ok(Some(attributes));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn subscribe(
-        &self,
-        topic_arn: &str,
-        queue_arn: &str,
-        wanted: &BTreeMap<&'static str, String>,
-    ) -> Result<(), TopologyError> {
-        let what = format!("subscribe {queue_arn} to {topic_arn}");
-        if let Some(found) = self.find_subscription(topic_arn, queue_arn).await? {
-            for (name, value) in wanted {
-                let set = self.sns.set_subscription_attributes().subscription_arn(&found["SubscriptionArn"]);
-                let set = set.attribute_name(*name).attribute_value(value).send().await;
-                set.map_err(|error| failed(&what, "SetSubscriptionAttributes", topic_arn, error))?;
-            }
-            return Ok(());
-        }
-        let request = self.sns.subscribe().topic_arn(topic_arn).protocol("sqs").endpoint(queue_arn);
-        let request = wanted.iter().fold(request, |request, (name, value)| request.attributes(*name, value));
-        request.send().await.map(drop).map_err(|error| failed(&what, "Subscribe", topic_arn, error))
-    }
 }
 
-struct FoundQueue {
-    url: String,
-    attributes: HashMap<String, String>,
-}
-
-fn compare(resource: &Resource, expected: &[(&str, &String)], found: &HashMap<String, String>) -> Vec<Difference> {
+fn compare(
+    resource: &Resource,
+    expected: &BTreeMap<String, String>,
+    found: &HashMap<String, String>,
+) -> Vec<Difference> {
     let differs =
-        |(setting, value): &&(&str, &String)| found.get(*setting).map(|text| meaning(text)) != Some(meaning(value));
-    let differences = expected.iter().filter(differs).map(|(setting, value)| Difference {
-        resource: resource.to_string(),
-        setting: (*setting).to_owned(),
-        expected: (*value).clone(),
-        found: found.get(*setting).cloned(),
-    });
+        |(setting, value): &(&String, &String)| found.get(*setting).map(|text| meaning(text)) != Some(meaning(value));
+    let differences = expected
+        .iter()
+        .filter(differs)
+        .map(|(setting, value)| Difference::of(&resource.to_string(), setting, value, found.get(setting).cloned()));
     differences.collect()
 }
 
-fn failed(
-    what: &str,
-    operation: &'static str,
-    target: &str,
-    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> TopologyError {
-    TopologyError { what: what.to_owned(), source: BusError::new(operation, target, error) }
+fn settings_of(tags: HashMap<String, String>) -> HashMap<String, String> {
+    tags.into_iter().map(|(name, value)| (tag_setting(&name), value)).collect()
 }

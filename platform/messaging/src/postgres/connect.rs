@@ -5,7 +5,8 @@ use sqlx::{PgPool, postgres::PgConnectOptions};
 
 use super::{publisher::PostgresPublisher, queue::PostgresQueue, waking::Waking};
 use crate::{
-    Bus, BusError, ConnectError, Difference, Names, Publisher, Queue, Topology, TopologyError, bus::until_it_answers,
+    Bus, BusError, ConnectError, Difference, Extra, Names, Prune, Publisher, Queue, Subscriber, Topology,
+    TopologyError, bus::until_it_answers,
 };
 
 /// Topics and queues in one database.
@@ -74,8 +75,20 @@ impl Bus for PostgresBus {
         self.verify_topology(topology).await
     }
 
+    async fn extras(&self, topology: &Topology, prune: Prune) -> Result<Vec<Extra>, TopologyError> {
+        self.find_extras(topology, prune).await
+    }
+
+    async fn prune(&self, topology: &Topology, prune: Prune) -> Result<Vec<Extra>, TopologyError> {
+        self.prune_extras(topology, prune).await
+    }
+
     async fn remove(&self, topology: &Topology) -> Result<(), TopologyError> {
         self.remove_topology(topology).await
+    }
+
+    async fn remove_subscriber(&self, subscriber: &Subscriber) -> Result<(), TopologyError> {
+        self.remove_consumer(subscriber).await
     }
 }
 

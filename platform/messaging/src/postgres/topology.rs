@@ -1,32 +1,40 @@
 //! Making the tables match a [`Topology`], and saying where they don't.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgTransaction};
 
 use super::PostgresBus;
-use crate::{BusError, Difference, Topology, TopologyError};
+use crate::{BusError, Difference, Subscriber, Topology, TopologyError, difference::meaning};
 
 /// What has to be there, and one row's worth of it.
-enum Resource {
+pub(super) enum Resource {
     Topic { name: String },
     Queue { name: String, redrive: Option<Redrive> },
     Subscription { topic: String, queue: String, filter_policy: Value },
 }
 
-struct Redrive {
+pub(super) struct Redrive {
     dead_letter_queue: String,
     max_receive_count: i32,
 }
+
+const INSTALLATION: &str = "installation";
+const REDRIVE: &str = "RedrivePolicy";
+const FILTER: &str = "FilterPolicy";
 
 impl PostgresBus {
     pub(super) async fn apply_topology(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
         let failed = |error| failed("apply the topology", error);
         let mut tx = self.begin_in_turn().await.map_err(failed)?;
+        let installation = self.names.installation();
         let mut before = Vec::new();
         for resource in self.resources(topology) {
-            let differences = resource.compare(&mut tx).await.map_err(failed)?;
+            let differences = resource.compare(&mut tx, &installation).await.map_err(failed)?;
             if !differences.is_empty() {
-                resource.make(&mut tx).await.map_err(|error| self::failed(&format!("make {resource}"), error))?;
+                let made = resource.make(&mut tx, &installation).await;
+                made.map_err(|error| self::failed(&format!("make {resource}"), error))?;
             }
             before.extend(differences);
         }
@@ -37,32 +45,45 @@ impl PostgresBus {
     pub(super) async fn verify_topology(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
         let failed = |error| failed("compare the topology", error);
         let mut connection = self.pool.acquire().await.map_err(failed)?;
+        let installation = self.names.installation();
         let mut differences = Vec::new();
         for resource in self.resources(topology) {
-            differences.extend(resource.compare(&mut connection).await.map_err(failed)?);
+            differences.extend(resource.compare(&mut connection, &installation).await.map_err(failed)?);
         }
         Ok(differences)
     }
 
     pub(super) async fn remove_topology(&self, topology: &Topology) -> Result<(), TopologyError> {
-        let failed = |error| failed("remove the topology", error);
-        let mut tx = self.begin_in_turn().await.map_err(failed)?;
+        let resources = self.resources(topology);
+        self.remove_all(&resources).await.map_err(|error| failed("remove the topology", error))
+    }
+
+    pub(super) async fn remove_consumer(&self, subscriber: &Subscriber) -> Result<(), TopologyError> {
+        let topology = Topology { subscribers: vec![subscriber.clone()], ..Topology::default() };
+        let mut resources = self.resources(&topology);
+        resources.retain(|resource| !matches!(resource, Resource::Topic { .. }));
+        let what = format!("remove consumer {}", subscriber.consumer);
+        self.remove_all(&resources).await.map_err(|error| failed(&what, error))
+    }
+
+    async fn remove_all(&self, resources: &[Resource]) -> Result<(), sqlx::Error> {
+        let mut tx = self.begin_in_turn().await?;
         // Backwards: a queue goes before the dead-letter queue that it refers to.
-        for resource in self.resources(topology).iter().rev() {
-            resource.remove(&mut tx).await.map_err(failed)?;
+        for resource in resources.iter().rev() {
+            resource.remove(&mut tx).await?;
         }
-        tx.commit().await.map_err(failed)
+        tx.commit().await
     }
 
     /// Several may change a topology at once, each from what the one before left.
-    async fn begin_in_turn(&self) -> Result<PgTransaction<'static>, sqlx::Error> {
+    pub(super) async fn begin_in_turn(&self) -> Result<PgTransaction<'static>, sqlx::Error> {
         let mut tx = self.pool.begin().await?;
         sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('waypost-topology', 0))").execute(&mut *tx).await?;
         Ok(tx)
     }
 
     /// In the order in which they can be made.
-    fn resources(&self, topology: &Topology) -> Vec<Resource> {
+    pub(super) fn resources(&self, topology: &Topology) -> Vec<Resource> {
         let names = &self.names;
         let topics = topology.topics().into_iter();
         let mut resources: Vec<_> = topics.map(|event| Resource::Topic { name: names.topic(event.as_str()) }).collect();
@@ -85,57 +106,88 @@ impl PostgresBus {
 
 impl Resource {
     /// What is not as it should be; one difference where the whole is missing.
-    async fn compare(&self, connection: &mut PgConnection) -> Result<Vec<Difference>, sqlx::Error> {
-        let missing = || vec![Difference::missing(self.to_string())];
-        let (setting, expected, found) = match self {
-            Self::Topic { name } => {
-                let found = sqlx::query!("SELECT name FROM bus.topics WHERE name = $1", name);
-                return Ok(found.fetch_optional(connection).await?.map_or_else(missing, |_| Vec::new()));
+    async fn compare(&self, connection: &mut PgConnection, installation: &str) -> Result<Vec<Difference>, sqlx::Error> {
+        let settings = self.settings(installation);
+        let Some(found) = self.found(connection).await? else {
+            return Ok(vec![Difference::missing(self.to_string(), settings)]);
+        };
+        let differs = |(setting, value): &(&String, &String)| {
+            found.get(setting.as_str()).map(|text| meaning(text)) != Some(meaning(value))
+        };
+        let differences = settings.iter().filter(differs).map(|(setting, value)| {
+            Difference::of(&self.to_string(), setting, value, found.get(setting.as_str()).cloned())
+        });
+        Ok(differences.collect())
+    }
+
+    fn settings(&self, installation: &str) -> BTreeMap<String, String> {
+        let own = match self {
+            Self::Topic { .. } => vec![(INSTALLATION, installation.to_owned())],
+            Self::Queue { redrive, .. } => {
+                vec![(INSTALLATION, installation.to_owned()), (REDRIVE, redrive_policy(redrive.as_ref()))]
             }
-            Self::Queue { name, redrive } => {
+            Self::Subscription { filter_policy, .. } => vec![(FILTER, filter_policy.to_string())],
+        };
+        own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// As it is, where it is there.
+    async fn found(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Option<BTreeMap<&'static str, String>>, sqlx::Error> {
+        let settings = match self {
+            Self::Topic { name } => {
+                let found = sqlx::query!("SELECT installation FROM bus.topics WHERE name = $1", name);
+                found.fetch_optional(connection).await?.map(|found| vec![(INSTALLATION, found.installation)])
+            }
+            Self::Queue { name, .. } => {
                 let found = sqlx::query!(
-                    "SELECT dead_letter_queue, max_receive_count
+                    "SELECT installation, dead_letter_queue, max_receive_count
                        FROM bus.queues
                       WHERE name = $1 AND to_regclass(format('pgmq.%I', 'q_' || name)) IS NOT NULL",
                     name
                 );
-                let Some(found) = found.fetch_optional(connection).await? else { return Ok(missing()) };
-                let found = found.dead_letter_queue.zip(found.max_receive_count);
-                let expected = redrive
-                    .as_ref()
-                    .map(|redrive| redrive_policy(&redrive.dead_letter_queue, redrive.max_receive_count));
-                ("RedrivePolicy", expected, found.map(|(queue, count)| redrive_policy(&queue, count)))
+                found.fetch_optional(connection).await?.map(|found| {
+                    let redrive = found
+                        .dead_letter_queue
+                        .zip(found.max_receive_count)
+                        .map(|(dead_letter_queue, max_receive_count)| Redrive { dead_letter_queue, max_receive_count });
+                    vec![(INSTALLATION, found.installation), (REDRIVE, Some(redrive_policy(redrive.as_ref())))]
+                })
             }
-            Self::Subscription { topic, queue, filter_policy } => {
-                let found = sqlx::query_scalar!(
+            Self::Subscription { topic, queue, .. } => {
+                let found = sqlx::query!(
                     "SELECT filter_policy::text FROM bus.subscriptions WHERE topic = $1 AND queue = $2",
                     topic,
                     queue
                 );
-                let Some(found) = found.fetch_optional(connection).await? else { return Ok(missing()) };
-                let found = found.and_then(|text| serde_json::from_str(&text).ok());
-                ("FilterPolicy", Some(filter_policy.clone()), found)
+                found.fetch_optional(connection).await?.map(|found| vec![(FILTER, found.filter_policy)])
             }
         };
-        if expected == found {
-            return Ok(Vec::new());
-        }
-        let text = |value: Option<Value>| value.map(|value| value.to_string());
-        let expected = text(expected).unwrap_or_else(|| "none".to_owned());
-        Ok(vec![Difference { resource: self.to_string(), setting: setting.to_owned(), expected, found: text(found) }])
+        let set = |(name, value): (&'static str, Option<String>)| value.map(|value| (name, value));
+        Ok(settings.map(|settings| settings.into_iter().filter_map(set).collect()))
     }
 
-    async fn make(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    async fn make(&self, connection: &mut PgConnection, installation: &str) -> Result<(), sqlx::Error> {
         match self {
             Self::Topic { name } => {
-                sqlx::query!("INSERT INTO bus.topics (name) VALUES ($1) ON CONFLICT DO NOTHING", name)
-                    .execute(connection)
-                    .await?;
+                sqlx::query!(
+                    "INSERT INTO bus.topics (name, installation) VALUES ($1, $2)
+                     ON CONFLICT (name) DO UPDATE SET installation = EXCLUDED.installation",
+                    name,
+                    installation
+                )
+                .execute(connection)
+                .await?;
             }
             Self::Queue { name, redrive } => {
                 let dead_letter_queue = redrive.as_ref().map(|redrive| redrive.dead_letter_queue.as_str());
                 let max_receive_count = redrive.as_ref().map(|redrive| redrive.max_receive_count);
                 sqlx::query!("SELECT bus.create_queue($1, $2, $3)", name, dead_letter_queue, max_receive_count)
+                    .execute(&mut *connection)
+                    .await?;
+                sqlx::query!("UPDATE bus.queues SET installation = $2 WHERE name = $1", name, installation)
                     .execute(connection)
                     .await?;
             }
@@ -179,10 +231,11 @@ impl std::fmt::Display for Resource {
     }
 }
 
-fn redrive_policy(dead_letter_queue: &str, max_receive_count: i32) -> Value {
-    json!({ "deadLetterQueue": dead_letter_queue, "maxReceiveCount": max_receive_count })
+fn redrive_policy(redrive: Option<&Redrive>) -> String {
+    let Some(Redrive { dead_letter_queue, max_receive_count }) = redrive else { return "none".to_owned() };
+    json!({ "deadLetterQueue": dead_letter_queue, "maxReceiveCount": max_receive_count }).to_string()
 }
 
-fn failed(what: &str, error: sqlx::Error) -> TopologyError {
+pub(super) fn failed(what: &str, error: sqlx::Error) -> TopologyError {
     TopologyError { what: what.to_owned(), source: BusError::new("changing topics and queues", "bus_db", error) }
 }
