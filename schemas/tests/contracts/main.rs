@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
-mod corpus;
 mod decoding;
 mod examples;
 mod released;
