@@ -33,7 +33,7 @@ mod window;
 mod worker;
 
 pub use dead_letter::{FAILURE_ATTRIBUTE, FailureReport};
-pub use decode::{Delivery, RejectedAs, preflight};
+pub use decode::{Delivery, Refusal, RejectedAs, preflight};
 pub use failure::FailureClass;
 pub use handler::{ApplyEvents, HandlerError, Received, Verdict};
 pub use ledger::{LastFailure, applied, last_failures, oldest_applicable};

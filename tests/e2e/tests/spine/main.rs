@@ -5,3 +5,4 @@
 mod arrows;
 mod crashing;
 mod journey;
+mod mutants;
