@@ -1,9 +1,15 @@
 //! `CloudEvents` 1.0 in structured JSON: the message body on every queue.
+//!
+//! What other producers may write is read as well: `data_base64`, and `schemaversion` as a text. That last one is ours,
+//! and required: without it nobody could say which schema the payload keeps to.
 
-use serde::{Deserialize, Serialize};
+mod wire;
+
+use serde::Serialize;
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
+use wire::Wire;
 
 use crate::{Event, InboxKey, NoInboxKey, Sequence, UnreadableJson, read};
 
@@ -14,25 +20,25 @@ const JSON: &str = "application/json";
 const MAX_ATTRIBUTE_BYTES: usize = 512;
 
 /// An event as it travels, with its payload still unread.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Envelope {
     pub specversion: String,
     pub id: String,
     pub source: String,
     #[serde(rename = "type")]
     pub event_type: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub time: Option<OffsetDateTime>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub datacontenttype: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dataschema: Option<String>,
     pub schemaversion: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence: Option<Sequence>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     pub data: Box<RawValue>,
 }
@@ -68,6 +74,10 @@ pub enum EnvelopeError {
     Time,
     #[error("`datacontenttype` should be application/json")]
     ContentType,
+    #[error("there should be either `data` or `data_base64`")]
+    Data,
+    #[error("`data_base64` should be JSON in base64")]
+    Base64,
     #[error(transparent)]
     NoKey(#[from] NoInboxKey),
 }
@@ -94,7 +104,7 @@ impl Envelope {
     /// Reads a message body and the inbox key that follows from it. Extension attributes that are not known here are
     /// passed over, as the specification asks.
     pub fn read(body: &str) -> Result<(Self, InboxKey), EnvelopeError> {
-        let envelope: Self = read::json(body, None)?;
+        let envelope = read::json::<Wire>(body, None)?.into_envelope()?;
         if envelope.specversion != SPEC_VERSION {
             return Err(EnvelopeError::SpecVersion);
         }
@@ -205,6 +215,9 @@ mod tests {
         let mut longest = good.clone();
         longest["subject"] = json!("s".repeat(512));
         assert!(Envelope::read(&longest.to_string()).is_ok());
+        let mut bad = good.clone();
+        bad.as_object_mut().unwrap().remove("data");
+        assert_eq!(Envelope::read(&bad.to_string()).unwrap_err(), EnvelopeError::Data);
         let mut bad = good;
         bad.as_object_mut().unwrap().remove("schemaversion");
         let error = Envelope::read(&bad.to_string()).unwrap_err();
