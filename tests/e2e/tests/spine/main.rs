@@ -6,3 +6,5 @@ mod arrows;
 mod crashing;
 mod journey;
 mod mutants;
+mod platform;
+mod sdk;
