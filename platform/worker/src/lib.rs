@@ -32,7 +32,7 @@ mod transaction;
 mod window;
 mod worker;
 
-pub use dead_letter::{FAILURE_ATTRIBUTE, FailureReport};
+pub use dead_letter::{FAILURE_ATTRIBUTE, FailureReport, LARGEST_REPORT};
 pub use decode::{Delivery, Refusal, RejectedAs, preflight};
 pub use failure::FailureClass;
 pub use handler::{ApplyEvents, HandlerError, Received, Verdict};

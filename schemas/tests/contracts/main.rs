@@ -5,7 +5,6 @@
 mod decoding;
 mod examples;
 mod released;
-mod size;
 mod upcasting;
 
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 mod arrows;
+mod budgets;
 mod crashing;
 mod journey;
 mod mutants;
