@@ -31,12 +31,14 @@ from places import (
     remember_bus,
     remembered_bus,
     state,
+    test_environment,
 )
 from postgres import pg_bin
 from programs import build, cargo, foreground, run
 from query_data import describe_queries
 from servers import borrowed_infra, known, leave, services, start_infra
 from supervision import locked, record_of, running, start, stop_all
+from venvs import SDK
 
 TRAVEL = {Bus.EMBEDDED: "events travel in PostgreSQL", Bus.LOCALSTACK: "events travel through SNS and SQS"}
 
@@ -53,6 +55,7 @@ def test(options: argparse.Namespace) -> None:
     with steps() as step, ExitStack() as stack:
         run_lints(step, options)
         step("infrastructure", lambda: stack.enter_context(borrowed_infra(Bus.LOCALSTACK)))
+        step("cloudevents sdk", SDK.make)
         step("query data", lambda: describe_queries(check=True))
         step("tests", lambda: cargo("test --workspace --locked"))
 
@@ -63,6 +66,8 @@ def up(options: argparse.Namespace) -> None:
         return up_docker(options)
     bus = Bus.LOCALSTACK if options.localstack else Bus.EMBEDDED
     start_infra(bus)
+    if options.infra and options.localstack:
+        SDK.make()  # what only tests need is made where people ask for what tests need
     binary = Path() if options.infra else build()
     leave(remembered_bus() or bus, bus)
     remember_bus(bus)
@@ -156,7 +161,7 @@ def logs(options: argparse.Namespace) -> None:
 
 def env(_options: argparse.Namespace) -> None:
     """print the variables to use the stack by"""
-    for name, value in environment(remembered_bus() or Bus.EMBEDDED).items():
+    for name, value in test_environment(remembered_bus() or Bus.EMBEDDED).items():
         print(f"export {name}='{value}'")
 
 

@@ -2,7 +2,7 @@
 
 Tables     POSTGRES_SERVERS, DATABASES, SERVICES and environment() say what there is, the other modules only walk them.
            environment() is the one source of every variable: `./dev env` prints it; the services, the demo, the tests
-           and compose.yaml get it. It is told by which bus events travel, and how to write an address: here() for
+           (with test_environment()) and compose.yaml get it. It is told by which bus events travel, and how to write an address: here() for
            what runs on this machine, in_compose() for what runs in containers.
 Ports      Everything listens on 127.0.0.1 only, on its own port + WAYPOST_PORT_OFFSET (default 0).
 State      One folder for each clone, /var/tmp/waypost-<uid>-<hash of the clone's path> or WAYPOST_STATE_DIR:
@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
@@ -115,6 +116,7 @@ POSTGRES_SERVERS = (
 )
 REDIS = Place("redis", 6379, 6379)
 LOCALSTACK = Place("localstack", 4566, 4566)
+CLOUDEVENTS_SDK = "cloudevents-2.2.0"
 DATABASES = tuple(database for server in POSTGRES_SERVERS if server.used for database in server.databases)
 AUTH_SERVICE = Service("auth-service", "auth-service", 3001, "AUTH_LISTEN", ("auth", "bus"))
 SERVICES = (
@@ -137,6 +139,18 @@ def environment(bus: Bus, address: Address = here, databases: Collection[str] = 
         "EVENT_PUBLISHER_TYPE": bus.value,
         "APP_ENV": "development",
     }
+
+
+def test_environment(bus: Bus) -> dict[str, str]:
+    """What tests need beside: they have another implementation of CloudEvents write and read events."""
+    others = {"CLOUDEVENTS_PYTHON": str(venv_python(CLOUDEVENTS_SDK))}
+    return environment(bus) | (others if bus is Bus.LOCALSTACK else {})
+
+
+def venv_python(name: str) -> Path:
+    """Of a venv that all clones share; there is one for each version of Python, which it does not outlive."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "waypost" / f"{name}-py{sys.version_info.major}.{sys.version_info.minor}" / "bin/python"
 
 
 def remembered_bus() -> Bus | None:

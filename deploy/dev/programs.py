@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from messages import Failure, timed
-from places import ROOT, Bus, environment
+from places import ROOT, Bus, test_environment
 from processes import TERMINAL, stat
 
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
@@ -56,7 +56,7 @@ def cargo_command(arguments: str) -> list[str]:
 
 
 def cargo(arguments: str, **variables: str) -> None:
-    if foreground(cargo_command(arguments), environment(Bus.LOCALSTACK) | {"SQLX_OFFLINE": "true"} | variables):
+    if foreground(cargo_command(arguments), test_environment(Bus.LOCALSTACK) | {"SQLX_OFFLINE": "true"} | variables):
         raise Failure(f"cargo {arguments} failed")
 
 

@@ -1,35 +1,44 @@
 //! `CloudEvents` 1.0 in structured JSON: the message body on every queue.
+//!
+//! What other producers may write is read as well: `data_base64`, and `schemaversion` as a text. That last one is ours,
+//! and required: without it nobody could say which schema the payload keeps to.
 
-use serde::{Deserialize, Serialize};
+mod wire;
+
+use serde::Serialize;
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
+use wire::Wire;
 
 use crate::{Event, InboxKey, NoInboxKey, Sequence, UnreadableJson, read};
 
 const SPEC_VERSION: &str = "1.0";
 const JSON: &str = "application/json";
+/// Of each attribute that says which event this is. The specification sets no limit; without one, an id could outgrow
+/// what an index takes, or the attribute in which a dead letter carries its reason.
+const MAX_ATTRIBUTE_BYTES: usize = 512;
 
 /// An event as it travels, with its payload still unread.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Envelope {
     pub specversion: String,
     pub id: String,
     pub source: String,
     #[serde(rename = "type")]
     pub event_type: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub time: Option<OffsetDateTime>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub datacontenttype: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dataschema: Option<String>,
     pub schemaversion: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence: Option<Sequence>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     pub data: Box<RawValue>,
 }
@@ -55,13 +64,20 @@ pub enum EnvelopeError {
     SpecVersion,
     #[error("`{0}` is empty")]
     Empty(&'static str),
-    /// No database column can hold it, so the event could be neither applied nor its failure recorded.
-    #[error("`{0}` holds U+0000")]
-    Nul(&'static str),
-    #[error("`time` should be within the years 1970 to 9999 in UTC")]
+    /// Not allowed in any attribute by the specification; and U+0000 fits into no database column, so the event could be
+    /// neither applied nor its failure recorded.
+    #[error("`{0}` holds a control character")]
+    ControlCharacter(&'static str),
+    #[error("`{0}` should have at most {MAX_ATTRIBUTE_BYTES} bytes")]
+    TooLong(&'static str),
+    #[error("`time` should be within the years 0 to 9999 in UTC")]
     Time,
     #[error("`datacontenttype` should be application/json")]
     ContentType,
+    #[error("there should be either `data` or `data_base64`")]
+    Data,
+    #[error("`data_base64` should be JSON in base64")]
+    Base64,
     #[error(transparent)]
     NoKey(#[from] NoInboxKey),
 }
@@ -88,24 +104,27 @@ impl Envelope {
     /// Reads a message body and the inbox key that follows from it. Extension attributes that are not known here are
     /// passed over, as the specification asks.
     pub fn read(body: &str) -> Result<(Self, InboxKey), EnvelopeError> {
-        let envelope: Self = read::json(body, None)?;
+        let envelope = read::json::<Wire>(body, None)?.into_envelope()?;
         if envelope.specversion != SPEC_VERSION {
             return Err(EnvelopeError::SpecVersion);
         }
-        for (name, value) in [("id", &envelope.id), ("source", &envelope.source), ("type", &envelope.event_type)] {
-            if value.is_empty() {
-                return Err(EnvelopeError::Empty(name));
-            }
+        let (id, source, event_type) = (&*envelope.id, &*envelope.source, &*envelope.event_type);
+        let required = [("id", id), ("source", source), ("type", event_type)];
+        if let Some((name, _)) = required.iter().find(|(_, value)| value.is_empty()) {
+            return Err(EnvelopeError::Empty(name));
         }
         let subject = envelope.subject.as_deref().unwrap_or_default();
-        let texts = [("id", &*envelope.id), ("source", &*envelope.source), ("subject", subject)];
-        for (name, value) in texts.into_iter().chain([("type", &*envelope.event_type)]) {
-            if value.contains('\0') {
-                return Err(EnvelopeError::Nul(name));
+        for (name, value) in required.into_iter().chain([("subject", subject)]) {
+            if value.contains(char::is_control) {
+                return Err(EnvelopeError::ControlCharacter(name));
+            }
+            if value.len() > MAX_ATTRIBUTE_BYTES {
+                return Err(EnvelopeError::TooLong(name));
             }
         }
-        // The end of the year 9999 in another offset lies in a year that no database and no text form can say.
-        if envelope.time.is_some_and(|time| time.checked_to_offset(UtcOffset::UTC).is_none()) {
+        // The edges of these years in another offset lie in a year that no text form can say.
+        let utc = envelope.time.map(|time| time.checked_to_offset(UtcOffset::UTC));
+        if utc.is_some_and(|utc| utc.is_none_or(|utc| utc.year() < 0)) {
             return Err(EnvelopeError::Time);
         }
         if envelope.datacontenttype.as_deref().is_some_and(|kind| !is_json(kind)) {
@@ -180,9 +199,12 @@ mod tests {
         for (attribute, value, want) in [
             ("specversion", json!("0.3"), "`specversion` should be 1.0"),
             ("id", json!(""), "`id` is empty"),
-            ("id", json!("a\0b"), "`id` holds U+0000"),
-            ("subject", json!("\0"), "`subject` holds U+0000"),
-            ("time", json!("9999-12-31T23:59:59-01:00"), "`time` should be within the years 1970 to 9999 in UTC"),
+            ("id", json!("a\0b"), "`id` holds a control character"),
+            ("subject", json!("\u{85}"), "`subject` holds a control character"),
+            ("source", json!("é".repeat(257)), "`source` should have at most 512 bytes"),
+            ("subject", json!("s".repeat(513)), "`subject` should have at most 512 bytes"),
+            ("time", json!("9999-12-31T23:59:59-01:00"), "`time` should be within the years 0 to 9999 in UTC"),
+            ("time", json!("0000-01-01T00:00:00+01:00"), "`time` should be within the years 0 to 9999 in UTC"),
             ("datacontenttype", json!("text/xml"), "`datacontenttype` should be application/json"),
             ("time", json!(null), "`time` is missing, and without a UUID v7 as `id` the event has no key"),
         ] {
@@ -190,6 +212,12 @@ mod tests {
             bad[attribute] = value;
             assert_eq!(Envelope::read(&bad.to_string()).unwrap_err().to_string(), want);
         }
+        let mut longest = good.clone();
+        longest["subject"] = json!("s".repeat(512));
+        assert!(Envelope::read(&longest.to_string()).is_ok());
+        let mut bad = good.clone();
+        bad.as_object_mut().unwrap().remove("data");
+        assert_eq!(Envelope::read(&bad.to_string()).unwrap_err(), EnvelopeError::Data);
         let mut bad = good;
         bad.as_object_mut().unwrap().remove("schemaversion");
         let error = Envelope::read(&bad.to_string()).unwrap_err();

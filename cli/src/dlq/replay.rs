@@ -122,7 +122,7 @@ impl Replay {
         }
         match worker::preflight(&inbox.consumer, inbox.oldest, inbox.now, envelope, *key) {
             Ok(()) => Decision::Replay,
-            Err(reason) => Decision::WouldDieAgain(reason),
+            Err(refusal) => Decision::WouldDieAgain(refusal.reason),
         }
     }
 

@@ -43,7 +43,7 @@ pub async fn append(connection: &mut PgConnection, envelope: &Envelope) -> Resul
 }
 
 /// The message that an outbox row becomes. Attributes are for filter policies only; everything else is in the body.
-pub(crate) fn message(event_type: &str, schema_version: i32, source: &str, envelope: String) -> OutgoingMessage {
+pub fn message(event_type: &str, schema_version: i32, source: &str, envelope: String) -> OutgoingMessage {
     let attributes = BTreeMap::from([
         ("type".to_owned(), event_type.to_owned()),
         ("schemaversion".to_owned(), schema_version.to_string()),

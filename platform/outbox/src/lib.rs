@@ -14,7 +14,7 @@ mod maintenance;
 mod relay;
 mod wake;
 
-pub use append::{AppendError, append};
+pub use append::{AppendError, append, message};
 pub use lease::RelayDatabaseError;
 pub use maintenance::{OUTBOX, keep_in_order};
 pub use relay::{Relay, RelaySettings, Relayed};

@@ -15,7 +15,8 @@ use crate::lease::Held;
 /// The one attribute that carries every fact of a failure: attributes are scarce, a message may have ten.
 pub const FAILURE_ATTRIBUTE: &str = "waypost-failure";
 
-const LARGEST: usize = 4 * 1024;
+/// Of the report, in bytes.
+pub const LARGEST_REPORT: usize = 4 * 1024;
 
 /// What the worker says of a message it dead-letters. Holds no data of the event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +50,7 @@ impl FailureReport {
         let mut report = self.clone();
         loop {
             let text = serde_json::to_string(&report).unwrap_or_default();
-            if text.len() <= LARGEST {
+            if text.len() <= LARGEST_REPORT {
                 return text;
             }
             if report.causes.pop().is_none() {
@@ -128,7 +129,7 @@ mod tests {
             failed_at: datetime!(2026-11-22 12:00 UTC),
         };
         let text = report.to_attribute();
-        assert!(text.len() <= LARGEST && text.len() > LARGEST / 3, "{}", text.len());
+        assert!(text.len() <= LARGEST_REPORT && text.len() > LARGEST_REPORT / 3, "{}", text.len());
         let back: FailureReport = serde_json::from_str(&text).unwrap();
         assert!(report.message.starts_with(&back.message) && back.causes.is_empty());
     }

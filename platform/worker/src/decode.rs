@@ -1,6 +1,10 @@
 //! From a raw message to a [`Delivery`], or to the reason why it can never be one.
 
-use std::{error::Error, sync::Arc};
+use std::{
+    error::Error,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use messaging::unwrap_notification;
 use schemas::{Envelope, EnvelopeError, InboxKey, PayloadError};
@@ -35,6 +39,8 @@ pub enum RejectedAs {
     UnknownEvent,
     UnknownVersion,
     BreaksSchema,
+    /// The code that reads this event panicked.
+    ReaderPanicked,
     BeyondDedupWindow,
     ClockSkew,
 }
@@ -46,6 +52,7 @@ impl RejectedAs {
             Self::UnknownEvent => "unknown-event",
             Self::UnknownVersion => "unknown-version",
             Self::BreaksSchema => "breaks-schema",
+            Self::ReaderPanicked => "reader-panicked",
             Self::BeyondDedupWindow => "beyond-dedup-window",
             Self::ClockSkew => "clock-skew",
         }
@@ -67,11 +74,25 @@ pub(crate) fn decode(
     };
     match accept(consumer, window, now, &envelope, key) {
         Ok((handler, event)) => Ok((handler, Delivery { key, envelope, event, held })),
-        Err((reason, error)) => Err(Box::new(Unreadable { held, envelope: Some((envelope, key)), reason, error })),
+        Err(Refusal { reason, error }) => {
+            Err(Box::new(Unreadable { held, envelope: Some((envelope, key)), reason, error }))
+        }
     }
 }
 
-type Refusal = (RejectedAs, Box<dyn Error + Send + Sync>);
+/// Why a worker would not give an event to a handler.
+#[derive(Debug)]
+pub struct Refusal {
+    pub reason: RejectedAs,
+    /// Quotes nothing of the payload.
+    pub error: Box<dyn Error + Send + Sync>,
+}
+
+impl Refusal {
+    fn new(reason: RejectedAs, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { reason, error: error.into() }
+    }
+}
 
 /// What a worker of this consumer would do with an event before its handler sees it; for tools that are about to send
 /// one. `oldest` is where the inbox's window starts.
@@ -81,8 +102,8 @@ pub fn preflight(
     now: OffsetDateTime,
     envelope: &Envelope,
     key: InboxKey,
-) -> Result<(), RejectedAs> {
-    accept(consumer, &Window::from(oldest), now, envelope, key).map(drop).map_err(|(reason, _)| reason)
+) -> Result<(), Refusal> {
+    accept(consumer, &Window::from(oldest), now, envelope, key).map(drop)
 }
 
 fn accept(
@@ -94,14 +115,23 @@ fn accept(
 ) -> Result<(Arc<dyn AnyHandler>, AnyEvent), Refusal> {
     let Some(handler) = consumer.handler(&envelope.event_type) else {
         let error = format!("{} has no handler for this type of event", consumer.name());
-        return Err((RejectedAs::UnknownEvent, error.into()));
+        return Err(Refusal::new(RejectedAs::UnknownEvent, error));
     };
-    check_time(key, window, now).map_err(|(reason, error)| (reason, error.into()))?;
-    match handler.read(envelope) {
-        Ok(event) => Ok((handler.clone(), event)),
-        Err(error @ PayloadError::UnknownVersion { .. }) => Err((RejectedAs::UnknownVersion, error.into())),
-        Err(error @ PayloadError::Unreadable(_)) => Err((RejectedAs::BreaksSchema, error.into())),
+    check_time(key, window, now).map_err(|(reason, error)| Refusal::new(reason, error))?;
+    match fenced(|| handler.read(envelope)) {
+        Some(Ok(event)) => Ok((handler.clone(), event)),
+        Some(Err(error @ PayloadError::UnknownVersion { .. })) => Err(Refusal::new(RejectedAs::UnknownVersion, error)),
+        Some(Err(error @ PayloadError::Unreadable(_))) => Err(Refusal::new(RejectedAs::BreaksSchema, error)),
+        None => Err(Refusal::new(RejectedAs::ReaderPanicked, format!("{} panicked while reading", handler.name()))),
     }
+}
+
+/// `None` where `read` panics. Payload types and upcasters are written anew for every event, and messages are read on
+/// the task that polls: unwinding it would end the worker, and the next one, until the queue gave the message up without
+/// a reason. Reading is pure, so nothing is left half done; and what panics once panics on every delivery, so there is
+/// nothing to try again before the code is mended, when a replay reads the event.
+fn fenced<T>(read: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(read)).ok()
 }
 
 /// Whether the inbox can still tell a copy of this event, and will be able to.

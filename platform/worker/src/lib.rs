@@ -32,8 +32,8 @@ mod transaction;
 mod window;
 mod worker;
 
-pub use dead_letter::{FAILURE_ATTRIBUTE, FailureReport};
-pub use decode::{Delivery, RejectedAs, preflight};
+pub use dead_letter::{FAILURE_ATTRIBUTE, FailureReport, LARGEST_REPORT};
+pub use decode::{Delivery, Refusal, RejectedAs, preflight};
 pub use failure::FailureClass;
 pub use handler::{ApplyEvents, HandlerError, Received, Verdict};
 pub use ledger::{LastFailure, applied, last_failures, oldest_applicable};

@@ -1,10 +1,8 @@
+use mutants::{Example, examples};
 use schemas::{SchemaEntry, all_schemas, redact};
 use serde_json::Value;
 
-use crate::{
-    corpus::{Example, examples},
-    raw, validator,
-};
+use crate::{raw, validator};
 
 #[test]
 fn every_version_has_its_examples() {

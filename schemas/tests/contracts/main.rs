@@ -2,11 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
-mod corpus;
 mod decoding;
 mod examples;
 mod released;
-mod size;
 mod upcasting;
 
 use std::path::PathBuf;

@@ -1,10 +1,11 @@
+use mutants::examples;
 use proptest::prelude::*;
 use schemas::{Event, Newest, SchemaEntry, UserCreatedV1, UserCreatedV2};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
-use crate::{corpus::examples, raw, validator};
+use crate::{raw, validator};
 
 /// `event`, as it goes on the wire, is valid by its own schema and comes back as what it is.
 fn assert_writes_what_is_valid<E: Event + PartialEq + std::fmt::Debug>(event: &E) {

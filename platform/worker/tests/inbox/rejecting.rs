@@ -66,6 +66,25 @@ async fn what_no_handler_can_read_is_rejected_by_name() {
 }
 
 #[tokio::test]
+async fn an_event_whose_reader_panics_is_rejected_and_holds_up_nobody() {
+    let world = world().await;
+    let mut unreadable: Value = serde_json::from_str(&note("alice@example.com").body).unwrap();
+    unreadable["data"] = json!({"note": ["alice@example.com"]});
+    let mut all = notes(30);
+    all.insert(7, body(unreadable.to_string()));
+    world.send(&all).await;
+    let running = world.start(&CountNotes::default());
+    assert_eq!(world.until_applied(30).await, once(30));
+    let dead = world.until_dead(1).await;
+    world.until_empty().await;
+    running.stop().await;
+    let report = dead[0].1.as_ref().unwrap();
+    assert_eq!((report.reason.as_str(), report.attempts), ("reader-panicked", 1));
+    assert_eq!((report.message.as_str(), report.causes.len()), ("count_notes panicked while reading", 0));
+    assert_eq!(report.event_id.as_deref(), unreadable["id"].as_str());
+}
+
+#[tokio::test]
 async fn events_at_the_edges_of_the_window_are_applied() {
     let world = world().await;
     let now = Clock::system().now();

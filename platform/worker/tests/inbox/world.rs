@@ -45,6 +45,7 @@ impl Event for NoteTakenV1 {
     }
 }
 
+/// Panics where the payload is no note, as an upcaster with a mistake in it would.
 impl Newest for NoteTakenV1 {
     fn read(version: u32, data: &RawValue) -> Result<Self, PayloadError> {
         match version {

@@ -36,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("waypost-fixtures", &["waypost-schemas", "waypost-messaging", "waypost-migrations"]),
+    ("waypost-mutants", &["waypost-schemas"]),
     ("e2e", &["waypost-schemas", "waypost-messaging", "waypost-worker"]),
 ];
 

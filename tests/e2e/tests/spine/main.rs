@@ -3,5 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 mod arrows;
+mod budgets;
 mod crashing;
 mod journey;
+mod mutants;
+mod platform;
+mod sdk;

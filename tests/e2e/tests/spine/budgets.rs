@@ -1,15 +1,11 @@
-//! The largest event that a schema allows fits into a message.
+//! The fattest event that a schema allows fits into a message: as the relay publishes it, and as a dead letter.
 
+use messaging::check_sendable;
 use schemas::{Envelope, SchemaEntry, Sequence, all_schemas, event_id};
-use serde_json::Value;
+use serde_json::{Value, value::to_raw_value};
 use time::macros::datetime;
+use worker::{FAILURE_ATTRIBUTE, LARGEST_REPORT};
 
-use crate::raw;
-
-/// Of SNS and SQS, for a message with its attributes.
-const LIMIT: usize = 256 * 1024;
-/// Of SQS, for a raw delivery.
-const MAX_ATTRIBUTES: usize = 10;
 /// No control character but a line feed is allowed in any text, so no character takes more than four bytes, escaped
 /// ones (`\n`, `\"`, `\\`) included.
 const BYTES_PER_CHARACTER: usize = 4;
@@ -44,29 +40,36 @@ fn bound(entry: &SchemaEntry, path: &str, schema: &Value) -> usize {
     }
 }
 
-#[test]
-fn the_largest_event_of_every_type_fits_into_a_message() {
+/// The event with a payload of exactly so many bytes.
+fn event(entry: &SchemaEntry, payload: usize) -> Envelope {
     let now = datetime!(2026-01-02 03:04:05.678901234 UTC);
+    let padding = "x".repeat(payload - r#""""#.len());
+    Envelope {
+        specversion: "1.0".to_owned(),
+        id: event_id(now).to_string(),
+        source: entry.producer.to_owned(),
+        event_type: entry.event_type.to_string(),
+        subject: Some(event_id(now).to_string()),
+        time: Some(now),
+        datacontenttype: Some("application/json".to_owned()),
+        dataschema: Some(format!("urn:waypost:{}:{}", entry.event_type, entry.version)),
+        schemaversion: entry.version,
+        sequence: Some(Sequence::after(None, now)),
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        data: to_raw_value(&padding).unwrap(),
+    }
+}
+
+#[test]
+fn the_fattest_event_of_every_type_fits_into_a_message_and_into_a_dead_letter() {
     for entry in all_schemas() {
-        let envelope = Envelope {
-            specversion: "1.0".to_owned(),
-            id: event_id(now).to_string(),
-            source: entry.producer.to_owned(),
-            event_type: entry.event_type.to_string(),
-            subject: Some(event_id(now).to_string()),
-            time: Some(now),
-            datacontenttype: Some("application/json".to_owned()),
-            dataschema: Some(format!("urn:waypost:{}:{}", entry.event_type, entry.version)),
-            schemaversion: entry.version,
-            sequence: Some(Sequence::after(None, now)),
-            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
-            data: raw(&Value::Null),
-        };
-        let body = serde_json::to_string(&envelope).unwrap().len() + bound(entry, "", &entry.json_schema());
-        let version = entry.version.to_string();
-        let attributes = [("type", entry.event_type.as_str()), ("schemaversion", &version), ("source", entry.producer)];
-        assert!(attributes.len() <= MAX_ATTRIBUTES);
-        let attributes: usize = attributes.iter().map(|(name, value)| name.len() + "String".len() + value.len()).sum();
-        assert!(body + attributes <= LIMIT, "{} can take {} bytes", entry.title(), body + attributes);
+        let fattest = bound(entry, "", &entry.json_schema());
+        let envelope = event(entry, fattest);
+        assert_eq!(envelope.data.get().len(), fattest);
+        let body = serde_json::to_string(&envelope).unwrap();
+        let mut message = outbox::message(&envelope.event_type, entry.version as i32, &envelope.source, body);
+        assert_eq!(check_sendable(&message), Ok(()), "{}, with a payload of {fattest} bytes", entry.title());
+        message.attributes.insert(FAILURE_ATTRIBUTE.to_owned(), "r".repeat(LARGEST_REPORT));
+        assert_eq!(check_sendable(&message), Ok(()), "{}, dead, with a payload of {fattest} bytes", entry.title());
     }
 }

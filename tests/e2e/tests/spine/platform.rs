@@ -1,0 +1,114 @@
+//! auth-service, user-service and a bus in one process, each on what is its own.
+
+use std::{sync::Arc, time::Duration};
+
+use auth_service::{HashLimits, PasswordHasher, Registration};
+use fixtures::{TestBus, TestDatabase, eventually};
+use messaging::{Queue, QueueSettings};
+use outbox::{OUTBOX, Relay, RelaySettings, Wake};
+use reqwest::{Client, StatusCode};
+use schemas::{Clock, Event, UserCreatedV1};
+use serde_json::json;
+use service::{
+    http::{self, HttpSettings},
+    telemetry::Metrics,
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use worker::{Worker, WorkerSettings};
+
+/// Both services and the bus, in this process, each on what is its own.
+pub struct Platform {
+    pub auth: TestDatabase,
+    pub user: TestDatabase,
+    pub bus: TestBus,
+    pub queue: Arc<dyn Queue>,
+    pub dead_letters: Arc<dyn Queue>,
+    wake: Wake,
+    url: String,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+pub const PASSWORD: &str = "correct horse battery staple";
+
+impl Platform {
+    /// The API; its relay and the workers are started by the test.
+    pub async fn start(bus: TestBus) -> Self {
+        let (auth, user) = tokio::join!(fixtures::auth_database(), fixtures::user_database());
+        let (queue, dead_letters) =
+            bus.subscribe(user_service::NAME, &[UserCreatedV1::TYPE], QueueSettings::DEFAULT).await;
+        let clock = Clock::system();
+        partitions::maintain(&auth.pool, OUTBOX, clock.now()).await.unwrap();
+        let (stop, wake) = (CancellationToken::new(), Wake::new());
+        let limits = HashLimits { wait: Duration::from_secs(60), ..HashLimits::default() };
+        let registration = Registration::new(auth.pool.clone(), PasswordHasher::new(limits), wake.clone(), clock);
+        let settings = HttpSettings { request_timeout: Duration::from_secs(60), ..HttpSettings::default() };
+        let health = auth_service::health(auth.pool.clone(), stop.clone());
+        let router = auth_service::router(registration, health, Metrics::start("test").unwrap(), &settings);
+        let listener = http::bind("AUTH_LISTEN", "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let url = format!("http://{}/v1/auth/register", listener.local_addr().unwrap());
+        tokio::spawn(http::serve(listener, router, settings, stop.clone(), stop.clone()));
+        Self { auth, user, bus, queue, dead_letters, wake, url, stop, tasks: Vec::new() }
+    }
+
+    pub fn start_relay(&mut self) {
+        let publisher = self.bus.bus.publisher();
+        let relay = Relay::new(self.auth.pool.clone(), publisher, RelaySettings::default(), Clock::system());
+        self.tasks.push(tokio::spawn(relay.run(self.wake.clone(), self.stop.clone())));
+    }
+
+    pub fn start_worker(&mut self) {
+        let settings = WorkerSettings {
+            lease: Duration::from_secs(10),
+            wait: Duration::from_secs(1),
+            ..WorkerSettings::new("test", "0.0.0-test")
+        };
+        let (queue, dead_letters, pool) = (self.queue.clone(), self.dead_letters.clone(), self.user.pool.clone());
+        let worker = Worker::new(user_service::consumer(), queue, dead_letters, pool, settings, Clock::system());
+        let running = worker.run(self.stop.clone(), CancellationToken::new());
+        self.tasks.push(tokio::spawn(async move { running.await.unwrap() }));
+    }
+
+    pub async fn register(&self, email: &str) -> StatusCode {
+        let body = json!({ "email": email, "password": PASSWORD });
+        Client::new().post(&self.url).json(&body).send().await.unwrap().status()
+    }
+
+    pub async fn profiles(&self) -> Vec<(Uuid, Option<String>)> {
+        sqlx::query_as("SELECT user_id, email FROM user_profiles ORDER BY user_id")
+            .fetch_all(&self.user.pool)
+            .await
+            .unwrap()
+    }
+
+    async fn accounts(&self) -> Vec<(Uuid, Option<String>)> {
+        sqlx::query_as("SELECT id, email FROM users ORDER BY id").fetch_all(&self.auth.pool).await.unwrap()
+    }
+
+    pub async fn until_profiles_are_accounts(&self) {
+        eventually("a profile for every account", async || {
+            (self.profiles().await == self.accounts().await).then_some(())
+        })
+        .await;
+    }
+
+    /// Nothing may be left over: not in the outbox, the queue, or the dead-letter queue.
+    pub async fn stop(self) {
+        eventually("empty queues", async || {
+            let (queue, dead) = (self.queue.counts().await.unwrap(), self.dead_letters.counts().await.unwrap());
+            (queue.visible + queue.in_flight + dead.visible + dead.in_flight == 0).then_some(())
+        })
+        .await;
+        let unpublished: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE status <> 'published'")
+            .fetch_one(&self.auth.pool)
+            .await
+            .unwrap();
+        assert_eq!(unpublished, 0);
+        self.stop.cancel();
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+    }
+}
