@@ -69,6 +69,10 @@ impl BusSettings {
         }
     }
 
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
     /// Whether `bus_db` is in use.
     pub fn is_embedded(&self) -> bool {
         matches!(self.kind, BusKind::Postgres(_))

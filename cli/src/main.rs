@@ -6,6 +6,7 @@
 mod bus;
 mod demo;
 mod dlq;
+mod events;
 mod healthcheck;
 mod landscape;
 mod migrate;
@@ -48,6 +49,9 @@ enum Command {
     /// Look at dead letters and put them back
     #[command(subcommand)]
     Dlq(dlq::Dlq),
+    /// Look at events: which there are, which are valid, which pass; and send one
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// Say what a change of an event would break
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
@@ -105,6 +109,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Migrate(migrate) => migrate.execute(&env).await,
         Command::Topology(topology) => topology.execute(&env).await,
         Command::Dlq(dlq) => dlq.execute(&env).await,
+        Command::Events(events) => events.execute(&env).await,
         Command::Schema(schema) => schema.execute().await,
         Command::Demo(demo) => demo.execute(&env).await,
     }

@@ -4,9 +4,9 @@ use schemars::Schema;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    Event, EventType, Newest, PayloadError, ProductCreatedV1, ProductDiscontinuedV1, ProductPriceChangedV1,
-    ProductUpdatedV1, UnreadableJson, UserCreatedV1, UserCreatedV2, UserDeactivatedV1, UserDeletedV1,
-    UserEmailChangedV1, UserEmailVerificationRequestedV1, UserEmailVerifiedV1, UserErasureCompletedV1,
+    Envelope, Event, EventType, Header, Newest, PayloadError, ProductCreatedV1, ProductDiscontinuedV1,
+    ProductPriceChangedV1, ProductUpdatedV1, UnreadableJson, UserCreatedV1, UserCreatedV2, UserDeactivatedV1,
+    UserDeletedV1, UserEmailChangedV1, UserEmailVerificationRequestedV1, UserEmailVerifiedV1, UserErasureCompletedV1,
     UserPasswordChangedV1, UserPasswordResetRequestedV1, UserReactivatedV1, UserRegistrationRepeatedV1,
     UserRolesChangedV1, UserSessionsRevokedV1, read,
 };
@@ -21,6 +21,7 @@ pub struct SchemaEntry {
     schema: fn() -> Schema,
     check: fn(&str) -> Result<(), UnreadableJson>,
     raise: fn(&RawValue) -> Result<Value, PayloadError>,
+    wrap: fn(&str, Header) -> Result<Envelope, UnreadableJson>,
 }
 
 /// One version of an event, and the newest one, to which readers raise it.
@@ -34,6 +35,10 @@ const fn entry<E: Event, N: Newest>(producer: &'static str) -> SchemaEntry {
         raise: |data| {
             let event = N::read(E::VERSION, data)?;
             Ok(serde_json::to_value(event).expect("an event that was read can be written"))
+        },
+        wrap: |text, header| {
+            let event: E = read::json(text, Some("data"))?;
+            Ok(Envelope::new(&event, header).expect("an event that was read can be written"))
         },
     }
 }
@@ -103,6 +108,11 @@ impl SchemaEntry {
     /// Whether a reader of exactly this version takes the payload; the error names the field and never its value.
     pub fn check(&self, data: &RawValue) -> Result<(), UnreadableJson> {
         (self.check)(data.get())
+    }
+
+    /// The payload as this version's struct writes it, in an envelope. Fields that the struct doesn't know are left out.
+    pub fn wrap(&self, data: &RawValue, header: Header) -> Result<Envelope, UnreadableJson> {
+        (self.wrap)(data.get(), header)
     }
 
     /// The payload as a handler sees it: raised to the newest version.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::SchemaEntry;
+use crate::{Envelope, SchemaEntry};
 
 /// How a field may be shown, from `x-classification` in its schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,16 @@ pub fn redact(event_type: &str, version: u32, data: &Value) -> Value {
     match SchemaEntry::find(event_type, version) {
         Some(entry) if data.is_object() => shown(&entry.json_schema(), data),
         _ => hidden("unclassified"),
+    }
+}
+
+impl Envelope {
+    /// The event as it may be shown: its attributes are open, of its payload what is classed so.
+    pub fn redacted(&self) -> Value {
+        let data = serde_json::from_str(self.data.get()).unwrap_or(Value::Null);
+        let mut shown = serde_json::to_value(self).unwrap_or(Value::Null);
+        shown["data"] = redact(&self.event_type, self.schemaversion, &data);
+        shown
     }
 }
 

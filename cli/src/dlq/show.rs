@@ -63,10 +63,7 @@ fn redacted(letter: &DeadLetter) -> Value {
         let bytes = message.body.len();
         return Value::from(format!("[redacted: unclassified, {bytes} bytes; --reveal prints them]"));
     };
-    let data = serde_json::from_str(envelope.data.get()).unwrap_or(Value::Null);
-    let mut shown = serde_json::to_value(envelope).unwrap_or(Value::Null);
-    shown["data"] = schemas::redact(&envelope.event_type, envelope.schemaversion, &data);
-    shown
+    envelope.redacted()
 }
 
 fn print(shown: &Value) -> io::Result<()> {

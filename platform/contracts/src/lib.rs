@@ -23,4 +23,4 @@ pub use landscape::{Landscape, Reader, Sender};
 pub use sample::{SampleError, Sampler};
 pub use shape::{InvalidSchema, Shape};
 pub use upcasting::{FailedUpcast, Raised};
-pub use validity::validator;
+pub use validity::{Problem, problems, validator};
