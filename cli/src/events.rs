@@ -75,8 +75,13 @@ fn documents(path: &str) -> anyhow::Result<Vec<Box<RawValue>>> {
         "-" => io::stdin().read_to_string(&mut text).map(drop),
         _ => fs::read_to_string(path).map(|all| text = all),
     };
-    read.with_context(|| format!("could not read {path}"))?;
+    let name = called(path);
+    read.with_context(|| format!("could not read {name}"))?;
     let documents = serde_json::Deserializer::from_str(&text).into_iter().collect::<Result<Vec<_>, _>>();
-    let documents = documents.with_context(|| format!("{path} is not JSON"))?;
-    if documents.is_empty() { Err(Usage(format!("{path} holds no document")).into()) } else { Ok(documents) }
+    let documents = documents.with_context(|| format!("{name} is not JSON"))?;
+    if documents.is_empty() { Err(Usage(format!("{name} holds no document")).into()) } else { Ok(documents) }
+}
+
+fn called(path: &str) -> &str {
+    if path == "-" { "stdin" } else { path }
 }

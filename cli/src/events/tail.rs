@@ -64,7 +64,8 @@ impl Tail {
             bail!("{} is not there; `waypost topology apply` makes it, once something sends to it", missing.resource);
         }
         let settings = QueueSettings { visibility: LEASE, retention: RETENTION, ..QueueSettings::DEFAULT };
-        let consumer = format!("{TEMPORARY_CONSUMER}{}", Uuid::new_v4().simple());
+        // Short: a queue in PostgreSQL has a name of at most 47 characters, and 30 of them may be the prefix.
+        let consumer = format!("{TEMPORARY_CONSUMER}{:08x}", Uuid::new_v4().as_fields().0);
         let subscriber = Subscriber { consumer, events: types, settings };
         let stop = stop_on_signals()?;
         let looked = self.look(&*bus, &subscriber, &stop).await;

@@ -6,7 +6,7 @@ use schemas::{Envelope, SchemaEntry};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{documents, entry};
+use super::{called, documents, entry};
 use crate::{Usage, outln};
 
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ impl Validate {
         let outcomes: Vec<_> = documents.iter().map(AsRef::as_ref).enumerate().map(judge).collect();
         let invalid = outcomes.iter().filter(|outcome| !outcome.problems.is_empty()).count();
         if invalid > 0 && payload_of.is_none() && documents.iter().all(|document| !looks_like_an_event(document)) {
-            let text = format!("{} holds no event; with --type, it is taken for a payload", self.file);
+            let text = format!("{} holds no event; with --type, it is taken for a payload", called(&self.file));
             return Err(Usage(text).into());
         }
         if self.json {

@@ -5,10 +5,12 @@
 mod compose;
 mod demo;
 mod dlq;
+mod events;
 mod localstack_init;
 mod losing_everything;
 mod migrate;
 mod running;
+mod schema;
 mod settings;
 mod starting;
 mod topology;

@@ -99,9 +99,13 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-pub async fn terminate(mut child: Child) {
+pub async fn signal(child: &Child, name: &str) {
     let id = child.id().unwrap().to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().await.unwrap().success());
+}
+
+pub async fn terminate(mut child: Child) {
+    signal(&child, "TERM").await;
     let status = tokio::time::timeout(fixtures::DEADLINE, child.wait()).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(0), "a process that is asked to stop exits with 0");
 }
