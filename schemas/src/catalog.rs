@@ -4,11 +4,11 @@ use schemars::Schema;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    Event, EventType, ProductCreatedV1, ProductDiscontinuedV1, ProductPriceChangedV1, ProductUpdatedV1, UnreadableJson,
-    UserCreatedV1, UserCreatedV2, UserDeactivatedV1, UserDeletedV1, UserEmailChangedV1,
-    UserEmailVerificationRequestedV1, UserEmailVerifiedV1, UserErasureCompletedV1, UserPasswordChangedV1,
-    UserPasswordResetRequestedV1, UserReactivatedV1, UserRegistrationRepeatedV1, UserRolesChangedV1,
-    UserSessionsRevokedV1, read,
+    Envelope, Event, EventType, Header, ProductCreatedV1, ProductDiscontinuedV1, ProductPriceChangedV1,
+    ProductUpdatedV1, UnreadableJson, UserCreatedV1, UserCreatedV2, UserDeactivatedV1, UserDeletedV1,
+    UserEmailChangedV1, UserEmailVerificationRequestedV1, UserEmailVerifiedV1, UserErasureCompletedV1,
+    UserPasswordChangedV1, UserPasswordResetRequestedV1, UserReactivatedV1, UserRegistrationRepeatedV1,
+    UserRolesChangedV1, UserSessionsRevokedV1, read,
 };
 
 /// One version of one event.
@@ -20,6 +20,7 @@ pub struct SchemaEntry {
     pub producer: &'static str,
     schema: fn() -> Schema,
     check: fn(&str) -> Result<(), UnreadableJson>,
+    envelope: fn(&str, Header) -> Result<Envelope, UnreadableJson>,
 }
 
 const fn entry<E: Event>(producer: &'static str) -> SchemaEntry {
@@ -29,6 +30,10 @@ const fn entry<E: Event>(producer: &'static str) -> SchemaEntry {
         producer,
         schema: || schemars::schema_for!(E),
         check: |text| read::json::<E>(text, Some("data")).map(drop),
+        envelope: |text, header| {
+            let event: E = read::json(text, Some("data"))?;
+            Ok(Envelope::new(&event, header).expect("an event that was read can be written"))
+        },
     }
 }
 
@@ -93,6 +98,11 @@ impl SchemaEntry {
     /// Whether a reader of exactly this version takes the payload; the error names the field and never its value.
     pub fn check(&self, data: &RawValue) -> Result<(), UnreadableJson> {
         (self.check)(data.get())
+    }
+
+    /// The payload as its producer sends it.
+    pub fn envelope(&self, data: &RawValue, header: Header) -> Result<Envelope, UnreadableJson> {
+        (self.envelope)(data.get(), header)
     }
 }
 
