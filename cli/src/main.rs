@@ -4,6 +4,7 @@
 //! command line or the settings are at fault.
 
 mod bus;
+mod catalog;
 mod demo;
 mod dlq;
 mod healthcheck;
@@ -47,6 +48,9 @@ enum Command {
     /// Look at dead letters and put them back
     #[command(subcommand)]
     Dlq(dlq::Dlq),
+    /// Write the event catalog from the code, or compare it
+    #[command(subcommand)]
+    Catalog(catalog::Catalog),
     /// Watch the platform work, and try to break it
     Demo(demo::Demo),
 }
@@ -101,6 +105,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Migrate(migrate) => migrate.execute(&env).await,
         Command::Topology(topology) => topology.execute(&env).await,
         Command::Dlq(dlq) => dlq.execute(&env).await,
+        Command::Catalog(catalog) => catalog.execute(),
         Command::Demo(demo) => demo.execute(&env).await,
     }
 }
