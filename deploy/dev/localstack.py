@@ -9,14 +9,13 @@ LAUNCHER binds its endpoints to loopback before it runs it, in one process witho
 from __future__ import annotations
 
 import importlib.util
-import os
 import signal
 import sys
 from pathlib import Path
 
 from installing import Need
 from messages import Failure, timed
-from places import HOST, LOCALSTACK, port, state
+from places import HOST, LOCALSTACK, cache, port, state
 from programs import run
 from supervision import Server, answers, locked
 
@@ -39,8 +38,7 @@ LAUNCHER = "; ".join(
 
 def localstack_venv() -> Path:
     """Shared by all clones; one for each version of Python, which it does not outlive."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "waypost" / f"localstack-{VERSION}-py{sys.version_info.major}.{sys.version_info.minor}"
+    return cache(f"localstack-{VERSION}-py{sys.version_info.major}.{sys.version_info.minor}")
 
 
 def make_localstack() -> None:

@@ -162,6 +162,11 @@ def state(*parts: str) -> Path:
     return Path(os.environ.get("WAYPOST_STATE_DIR") or own).resolve().joinpath(*parts)
 
 
+def cache(name: str) -> Path:
+    """What is installed once for all clones of this user."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "waypost" / name
+
+
 def make_state() -> None:
     """Makes the folder, with a mark that it is ours: a folder without it is not used, and so never wiped."""
     state().mkdir(parents=True, exist_ok=True)
