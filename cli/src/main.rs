@@ -4,6 +4,7 @@
 //! command line or the settings are at fault.
 
 mod bus;
+mod catalog;
 mod demo;
 mod dlq;
 mod events;
@@ -55,6 +56,9 @@ enum Command {
     /// Say what a change of an event would break
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
+    /// Write the event catalog from the code, or compare it
+    #[command(subcommand)]
+    Catalog(catalog::Catalog),
     /// Watch the platform work, and try to break it
     Demo(demo::Demo),
 }
@@ -111,6 +115,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Dlq(dlq) => dlq.execute(&env).await,
         Command::Events(events) => events.execute(&env).await,
         Command::Schema(schema) => schema.execute().await,
+        Command::Catalog(catalog) => catalog.execute(),
         Command::Demo(demo) => demo.execute(&env).await,
     }
 }

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from catalog import check_by_node, check_by_python
 from compose import check_compose
 from containers import validate_compose
 from messages import Failure, say
@@ -28,7 +29,7 @@ LINTS: tuple[tuple[str, str, dict[str, str], bool], ...] = (
     ("deny", "deny check bans licenses sources", {}, False),
 )
 COMPILE_DEV = """import pathlib
-for file in [pathlib.Path("dev"), *pathlib.Path("deploy/dev").glob("*.py")]:
+for file in [pathlib.Path("dev"), *pathlib.Path("deploy/dev").rglob("*.py")]:
     compile(file.read_text(), file, "exec")"""
 CARGO_DENY = "install cargo-deny --locked --version 0.20.2 --no-default-features"
 Step = Callable[[str, Callable[[], object]], None]
@@ -66,6 +67,9 @@ def run_lints(step: Step, options: argparse.Namespace) -> None:
         step(name, lambda: cargo(command, **variables))  # noqa: B023
     step("dev", lambda: run([sys.executable, "-W", "error", "-c", COMPILE_DEV]))
     step("containers", lambda: check_containers(options))
+    if not options.fast:
+        step("catalog, Node", check_by_node)
+        step("schemas, Python", lambda: check_by_python(options.install))
 
 
 def check_containers(options: argparse.Namespace) -> None:

@@ -149,8 +149,7 @@ def test_environment(bus: Bus) -> dict[str, str]:
 
 def venv_python(name: str) -> Path:
     """Of a venv that all clones share; there is one for each version of Python, which it does not outlive."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "waypost" / f"{name}-py{sys.version_info.major}.{sys.version_info.minor}" / "bin/python"
+    return cache(f"{name}-py{sys.version_info.major}.{sys.version_info.minor}") / "bin/python"
 
 
 def remembered_bus() -> Bus | None:
@@ -174,6 +173,11 @@ def port(base: int) -> int:
 def state(*parts: str) -> Path:
     own = f"/var/tmp/waypost-{os.getuid()}-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]}"
     return Path(os.environ.get("WAYPOST_STATE_DIR") or own).resolve().joinpath(*parts)
+
+
+def cache(name: str) -> Path:
+    """What is installed once for all clones of this user."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "waypost" / name
 
 
 def make_state() -> None:

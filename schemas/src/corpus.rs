@@ -1,7 +1,7 @@
 //! What people wrote beside the types, embedded: `examples/<type>/v<version>/{valid,invalid}/<name>.json`, and
-//! `prose/<type>/{about,v<version>}.md`.
+//! `prose/<type>/{about,v<version>}.md`, and `prose/<family>/about.md` for what all events about one thing share.
 
-use crate::SchemaEntry;
+use crate::{EventType, SchemaEntry};
 
 include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
@@ -36,6 +36,13 @@ impl SchemaEntry {
     }
 }
 
+impl EventType {
+    /// What is to be known of all events about the same thing: Markdown.
+    pub fn family_prose(self) -> Option<&'static str> {
+        file(&format!("prose/{}/about.md", self.family()))
+    }
+}
+
 fn file(wanted: &str) -> Option<&'static str> {
     FILES.iter().find_map(|(path, text)| (*path == wanted).then_some(*text))
 }
@@ -54,7 +61,10 @@ mod tests {
                     let name = file.strip_suffix(".json");
                     name.is_some() && version(v).is_some_and(|v| SchemaEntry::find(event, v).is_some())
                 }
-                ["prose", event, "about.md"] => SchemaEntry::newest(event).is_some(),
+                ["prose", event, "about.md"] => {
+                    let family = |entry: &SchemaEntry| entry.event_type.family() == event;
+                    SchemaEntry::newest(event).is_some() || crate::all_schemas().iter().any(family)
+                }
                 ["prose", event, file] => {
                     let number = file.strip_suffix(".md").and_then(version);
                     number.is_some_and(|number| SchemaEntry::find(event, number).is_some())
@@ -62,6 +72,15 @@ mod tests {
                 _ => false,
             };
             assert!(known, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_event_and_every_family_has_its_prose() {
+        for entry in crate::all_schemas() {
+            assert!(entry.prose().is_some(), "prose/{}/about.md is missing", entry.event_type);
+            let family = entry.event_type.family();
+            assert!(entry.event_type.family_prose().is_some(), "prose/{family}/about.md is missing");
         }
     }
 

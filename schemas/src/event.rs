@@ -44,6 +44,11 @@ impl EventType {
         self.0
     }
 
+    /// What it happened to: `user.created` → `user`.
+    pub fn family(self) -> &'static str {
+        self.0.split_once('.').map_or(self.0, |(family, _)| family)
+    }
+
     /// `user.created` → `user-created`.
     pub fn topic_name(self) -> String {
         self.0.replace('.', "-")
@@ -185,6 +190,7 @@ mod tests {
         let event = EventType::new("user.email.verification.requested");
         assert_eq!(event.topic_name(), "user-email-verification-requested");
         assert_eq!(EventType::name_of_topic(&event.topic_name()).unwrap(), event.as_str());
+        assert_eq!((event.family(), EventType::new("tick").family()), ("user", "tick"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use contracts::{Problem, problems};
+use contracts::{PayloadProblem, payload_problems};
 use messaging::OutgoingMessage;
 use schemas::{Clock, Envelope, Header, SchemaEntry, Sequence, event_id};
 use serde_json::{json, value::RawValue};
@@ -36,10 +36,10 @@ impl Publish {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
         let entry = entry(&self.event)?;
         let documents = documents(&self.data)?;
-        let invalid: Vec<_> = documents.iter().map(|document| problems(entry, document)).collect();
+        let invalid: Vec<_> = documents.iter().map(|document| payload_problems(entry, document)).collect();
         if invalid.iter().any(|problems| !problems.is_empty()) {
             for (at, problems) in invalid.iter().enumerate() {
-                for Problem { pointer, what } in problems {
+                for PayloadProblem { pointer, what } in problems {
                     let place = if pointer.is_empty() { String::new() } else { format!("{pointer}: ") };
                     eprintln!("document {}, {}: {place}{what}", at + 1, entry.title());
                 }

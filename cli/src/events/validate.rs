@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use contracts::{Problem, problems};
+use contracts::{PayloadProblem, payload_problems};
 use schemas::{Envelope, SchemaEntry};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
@@ -28,7 +28,7 @@ struct Outcome {
     document: usize,
     /// `user.created v2`, where it can be told.
     event: Option<String>,
-    problems: Vec<Problem>,
+    problems: Vec<PayloadProblem>,
 }
 
 impl Validate {
@@ -37,7 +37,7 @@ impl Validate {
         let documents = documents(&self.file)?;
         let judge = |(at, document): (usize, &RawValue)| {
             let (event, problems) = match payload_of {
-                Some(entry) => (Some(entry.title()), problems(entry, document)),
+                Some(entry) => (Some(entry.title()), payload_problems(entry, document)),
                 None => of_event(document),
             };
             Outcome { document: at + 1, event, problems }
@@ -53,7 +53,7 @@ impl Validate {
         } else {
             for Outcome { document, event, problems } in &outcomes {
                 let event = event.as_deref().unwrap_or("no event that is known");
-                for Problem { pointer, what } in problems {
+                for PayloadProblem { pointer, what } in problems {
                     let place = if pointer.is_empty() { String::new() } else { format!("{pointer}: ") };
                     outln!("document {document}, {event}: {place}{what}");
                 }
@@ -70,15 +70,15 @@ fn looks_like_an_event(document: &RawValue) -> bool {
 }
 
 /// A whole event, as it is in a queue.
-fn of_event(document: &RawValue) -> (Option<String>, Vec<Problem>) {
-    let whole = |what: String| vec![Problem { pointer: String::new(), what }];
+fn of_event(document: &RawValue) -> (Option<String>, Vec<PayloadProblem>) {
+    let whole = |what: String| vec![PayloadProblem { pointer: String::new(), what }];
     let envelope = match Envelope::read(messaging::unwrap_notification(document.get()).as_str()) {
         Ok((envelope, _)) => envelope,
         Err(error) => return (None, whole(service::ErrorChain(&error).to_string())),
     };
     let title = format!("{} v{}", envelope.event_type, envelope.schemaversion);
     match SchemaEntry::find(&envelope.event_type, envelope.schemaversion) {
-        Some(entry) => (Some(title), problems(entry, &envelope.data)),
+        Some(entry) => (Some(title), payload_problems(entry, &envelope.data)),
         None => (None, whole(format!("there is no schema of {title}"))),
     }
 }

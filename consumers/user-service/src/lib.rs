@@ -12,6 +12,9 @@ pub use record_profile::RecordProfile;
 /// The name of this service, and of its queue.
 pub const NAME: &str = "user-service";
 
+/// What the catalog says of it: Markdown.
+pub const ABOUT: &str = include_str!("../about.md");
+
 /// The events that user-service listens to, and what it does with each.
 pub fn consumer() -> Consumer {
     Consumer::named(NAME).apply(RecordProfile).build()

@@ -3,6 +3,7 @@
 //!
 //! Everything follows from the types in `schemas` and from the registered handlers; nothing here is a second copy.
 
+mod catalog;
 mod compatibility;
 mod difference;
 mod inclusion;
@@ -14,6 +15,10 @@ mod specimen;
 mod upcasting;
 mod validity;
 
+pub use catalog::{
+    CatalogSource, Change, FileDifference, Files, MARK, OVERVIEW, Problem, ProblemKind, Unprojectable, compare_files,
+    draft7, files as catalog_files,
+};
 pub use compatibility::{
     Affected, Compared, Direction, Finding, Incompatible, Mode, Published, Report, check, published_here,
 };
@@ -23,4 +28,4 @@ pub use landscape::{Landscape, Reader, Sender};
 pub use sample::{SampleError, Sampler};
 pub use shape::{InvalidSchema, Shape};
 pub use upcasting::{FailedUpcast, Raised};
-pub use validity::{Problem, problems, validator};
+pub use validity::{PayloadProblem, payload_problems, validator};

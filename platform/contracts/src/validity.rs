@@ -39,15 +39,15 @@ pub fn validator_of(shape: &Shape) -> Rc<Validator> {
 
 /// What is wrong with a payload: the place, and what should be there; never what is.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Problem {
+pub struct PayloadProblem {
     /// JSON pointer into the payload; empty for the whole.
     pub pointer: String,
     pub what: String,
 }
 
 /// Everything that the schema says against a payload; where it says nothing, what the struct that reads it says.
-pub fn problems(entry: &SchemaEntry, data: &RawValue) -> Vec<Problem> {
-    let problem = |pointer: &str, what: String| Problem { pointer: pointer.to_owned(), what };
+pub fn payload_problems(entry: &SchemaEntry, data: &RawValue) -> Vec<PayloadProblem> {
+    let problem = |pointer: &str, what: String| PayloadProblem { pointer: pointer.to_owned(), what };
     let schema = entry.json_schema();
     let Ok(value) = serde_json::from_str::<Value>(data.get()) else {
         return vec![problem("", "not JSON".to_owned())];
@@ -86,7 +86,7 @@ mod tests {
         for entry in all_schemas() {
             for example in entry.examples() {
                 let data = RawValue::from_string(example.text.to_owned()).unwrap();
-                let problems = problems(entry, &data);
+                let problems = payload_problems(entry, &data);
                 assert_eq!(problems.is_empty(), example.valid, "{} {}: {problems:?}", entry.title(), example.name);
                 let told = format!("{problems:?}");
                 let value: Value = serde_json::from_str(example.text).unwrap();
@@ -105,7 +105,8 @@ mod tests {
     fn every_problem_is_told_with_its_place() {
         let entry = SchemaEntry::find("user.created", 2).unwrap();
         let data = RawValue::from_string(r#"{"email":"alice","roles":[1],"status":"gone"}"#.to_owned()).unwrap();
-        let problems: Vec<_> = problems(entry, &data).iter().map(|it| format!("{}: {}", it.pointer, it.what)).collect();
+        let problems: Vec<_> =
+            payload_problems(entry, &data).iter().map(|it| format!("{}: {}", it.pointer, it.what)).collect();
         for told in [
             "/status: breaks enum [\"active\",\"deactivated\"]",
             "/roles/0: breaks type \"string\"",

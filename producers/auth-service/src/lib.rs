@@ -28,5 +28,8 @@ pub use settings::AuthSettings;
 /// The service's name: the `source` of its events, and what databases and metrics call it.
 pub const NAME: &str = "auth-service";
 
+/// What the catalog says of it: Markdown.
+pub const ABOUT: &str = include_str!("../about.md");
+
 /// The events that it sends.
 pub const SENDS: &[EventType] = &[UserCreatedV2::TYPE];

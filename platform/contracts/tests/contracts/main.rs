@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
+mod catalog;
+mod catalog_asyncapi;
+mod catalog_references;
 mod instances;
 mod mutations;
 mod releases;
