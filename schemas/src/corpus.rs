@@ -58,7 +58,8 @@ mod tests {
             let version = |part: &str| part.strip_prefix('v').and_then(|number| number.parse().ok());
             let known = match parts[..] {
                 ["examples", event, v, "valid" | "invalid", file] => {
-                    file.ends_with(".json") && version(v).is_some_and(|v| SchemaEntry::find(event, v).is_some())
+                    file.strip_suffix(".json").is_some()
+                        && version(v).is_some_and(|v| SchemaEntry::find(event, v).is_some())
                 }
                 ["prose", event, "about.md"] => {
                     let family = |entry: &SchemaEntry| entry.event_type.family() == event;
