@@ -107,3 +107,21 @@ async fn a_folder_that_is_no_catalog_is_not_written_to() {
     assert_eq!(code, 2);
     assert!(stderr.contains("/nowhere/at/all is no folder"), "{stderr}");
 }
+
+/// The binary embeds it, so without it the image can't be built; and images aren't built where tests run.
+#[test]
+fn what_a_service_says_of_itself_reaches_the_image() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let rules = fs::read_to_string(root.join(".dockerignore")).unwrap();
+    let (_, after_pages) = rules.split_once("**/*.md\n").unwrap();
+    let mut seen = 0;
+    for kind in ["producers", "consumers"] {
+        for service in fs::read_dir(root.join(kind)).unwrap() {
+            let about = format!("{kind}/{}/about.md", service.unwrap().file_name().to_str().unwrap());
+            assert!(root.join(&about).is_file(), "{about} is missing");
+            assert!(after_pages.lines().any(|line| line == format!("!{about}")), ".dockerignore keeps {about} out");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2);
+}
