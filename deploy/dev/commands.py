@@ -18,6 +18,7 @@ from checks import run_lints, steps
 from compose import ADMINER, check_compose, write_compose
 from compose import infra as compose_infra
 from containers import compose_down, compose_up
+from fuzzing import fuzz_target
 from messages import UsageError, say
 from places import (
     AUTH_SERVICE,
@@ -169,6 +170,11 @@ def lint(options: argparse.Namespace) -> None:
     """run the checks that need no servers"""
     with steps() as step:
         run_lints(step, options)
+
+
+def fuzz(options: argparse.Namespace) -> None:
+    """look for events that break the decoder"""
+    fuzz_target(options.seconds, options.install)
 
 
 def sqlx(options: argparse.Namespace) -> None:
