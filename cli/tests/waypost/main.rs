@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
+mod cloudformation;
 mod compose;
 mod demo;
 mod dlq;
 mod localstack_init;
 mod losing_everything;
 mod migrate;
+mod permissions;
+mod recording;
 mod running;
 mod settings;
 mod starting;
