@@ -1,13 +1,15 @@
 """LocalStack: how it is installed, its server.
 
-It is installed from pinned packages into a venv that all clones share. The file `complete` in the venv says which
-packages it has; it is written last, so that an interrupted installation is done again.
+It is installed from pinned packages into a venv that all clones share, which is called after what it has: a clone that
+needs other packages leaves it alone. The file `complete` in the venv is written last, so that an interrupted installation
+is done again. CloudFormation needs two packages more than SNS and SQS, of which one, cfn-lint, is run by `./dev test` too.
 It must listen on loopback only, but takes no more than the port from GATEWAY_LISTEN and listens on all addresses. So
 LAUNCHER binds its endpoints to loopback before it runs it, in one process without its supervisor.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import signal
@@ -22,9 +24,15 @@ from supervision import Server, answers, locked
 
 VERSION = "4.12.0"
 PACKAGES = f"""localstack-core[base-runtime]=={VERSION} moto-ext cbor2==5.7.1 pyopenssl==25.1.0 cryptography==45.0.7
-    service-identity==24.2.0"""
+    service-identity==24.2.0 cfn-lint==1.58.0 jsonpath-ng==1.16.0"""
 # compose.yaml has version and settings, too.
-SETTINGS = {"SERVICES": "sns,sqs", "DISABLE_EVENTS": "1", "SKIP_SSL_CERT_DOWNLOAD": "1", "DNS_ADDRESS": "0"}
+SETTINGS = {
+    # For tests of the template: what it makes beside topics and queues.
+    "SERVICES": "sns,sqs,cloudformation,cloudwatch,iam",
+    "DISABLE_EVENTS": "1",
+    "SKIP_SSL_CERT_DOWNLOAD": "1",
+    "DNS_ADDRESS": "0",
+}
 VENV = Need("Python's venv", "python3-venv", lambda: importlib.util.find_spec("ensurepip"))
 LAUNCHER = "; ".join(
     (
@@ -38,9 +46,10 @@ LAUNCHER = "; ".join(
 
 
 def localstack_venv() -> Path:
-    """Shared by all clones; one for each version of Python, which it does not outlive."""
+    """Shared by all clones that need the same; one for each version of Python, which it does not outlive."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "waypost" / f"localstack-{VERSION}-py{sys.version_info.major}.{sys.version_info.minor}"
+    content = hashlib.sha256(" ".join(PACKAGES.split()).encode()).hexdigest()[:8]
+    return cache / "waypost" / f"localstack-{VERSION}-{content}-py{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def make_localstack() -> None:
