@@ -2,7 +2,7 @@
 
 It is installed from pinned packages into a venv that all clones share, which is called after what it has: a clone that
 needs other packages leaves it alone. The file `complete` in the venv is written last, so that an interrupted installation
-is done again. CloudFormation needs two packages more than SNS and SQS, of which one, cfn-lint, is run by `./dev test` too.
+is done again. CloudFormation needs the last two packages, and `./dev test` runs cfn-lint from there.
 It must listen on loopback only, but takes no more than the port from GATEWAY_LISTEN and listens on all addresses. So
 LAUNCHER binds its endpoints to loopback before it runs it, in one process without its supervisor.
 """
@@ -24,7 +24,7 @@ from supervision import Server, answers, locked
 
 VERSION = "4.12.0"
 PACKAGES = f"""localstack-core[base-runtime]=={VERSION} moto-ext cbor2==5.7.1 pyopenssl==25.1.0 cryptography==45.0.7
-    service-identity==24.2.0 cfn-lint==1.58.0 jsonpath-ng==1.16.0"""
+    service-identity==24.2.0 cfn-lint==1.58.0 aws-sam-translator==1.115.0 jsonpath-ng==1.16.0"""
 # compose.yaml has version and settings, too.
 SETTINGS = {
     # For tests of the template: what it makes beside topics and queues.
