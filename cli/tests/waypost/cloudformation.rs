@@ -12,7 +12,8 @@ async fn ask(service: &str, form: &[(&str, &str)]) -> String {
     let endpoint = fixtures::required_variable("LOCALSTACK_ENDPOINT");
     let answer = Client::new().post(endpoint).header("authorization", signature).form(form).send().await.unwrap();
     let (status, text) = (answer.status(), answer.text().await.unwrap());
-    let restart = "has this LocalStack been started with an older SERVICES? restart it: ./dev down, then ./dev up";
+    let restart =
+        "has this LocalStack been started with an older SERVICES? restart it: ./dev down, then ./dev up --localstack";
     assert!(status.is_success(), "{service} answered {status}; {restart}: {text}");
     text
 }
