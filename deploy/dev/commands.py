@@ -39,6 +39,7 @@ from programs import build, cargo, foreground, run
 from query_data import describe_queries
 from servers import borrowed_infra, known, leave, services, start_infra
 from supervision import locked, record_of, running, start, stop_all
+from template import check_template
 from venvs import SDK
 
 TRAVEL = {Bus.EMBEDDED: "events travel in PostgreSQL", Bus.LOCALSTACK: "events travel through SNS and SQS"}
@@ -58,6 +59,7 @@ def test(options: argparse.Namespace) -> None:
         step("infrastructure", lambda: stack.enter_context(borrowed_infra(Bus.LOCALSTACK)))
         step("cloudevents sdk", SDK.make)
         step("query data", lambda: describe_queries(check=True))
+        step("template", check_template)
         step("tests", lambda: cargo("test --workspace --locked"))
 
 

@@ -1,11 +1,14 @@
 """LocalStack: how it is installed, its server.
 
+It is installed into a venv that is called after what it has: a clone that needs other packages leaves it alone.
+CloudFormation needs the last two packages, and `./dev test` runs cfn-lint from there.
 It must listen on loopback only, but takes no more than the port from GATEWAY_LISTEN and listens on all addresses. So
 LAUNCHER binds its endpoints to loopback before it runs it, in one process without its supervisor.
 """
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import sys
 
@@ -16,9 +19,15 @@ from venvs import NEED, Venv
 
 VERSION = "4.12.0"
 PACKAGES = f"""localstack-core[base-runtime]=={VERSION} moto-ext cbor2==5.7.1 pyopenssl==25.1.0 cryptography==45.0.7
-    service-identity==24.2.0"""
+    service-identity==24.2.0 cfn-lint==1.58.0 aws-sam-translator==1.115.0 jsonpath-ng==1.16.0"""
 # compose.yaml has version and settings, too.
-SETTINGS = {"SERVICES": "sns,sqs", "DISABLE_EVENTS": "1", "SKIP_SSL_CERT_DOWNLOAD": "1", "DNS_ADDRESS": "0"}
+SETTINGS = {
+    # For tests of the template: what it makes beside topics and queues.
+    "SERVICES": "sns,sqs,cloudformation,cloudwatch,iam",
+    "DISABLE_EVENTS": "1",
+    "SKIP_SSL_CERT_DOWNLOAD": "1",
+    "DNS_ADDRESS": "0",
+}
 LAUNCHER = "; ".join(
     (
         "import functools",
@@ -36,7 +45,8 @@ def check_python() -> None:
         raise Failure(f"LocalStack needs Python 3.10 to 3.13, and this is {version}: run `python3.13 ./dev …`")
 
 
-VENV = Venv(f"localstack-{VERSION}", "LocalStack (about a minute)", PACKAGES, check_python)
+CONTENT = hashlib.sha256(" ".join(PACKAGES.split()).encode()).hexdigest()[:8]
+VENV = Venv(f"localstack-{VERSION}-{CONTENT}", "LocalStack (about a minute)", PACKAGES, check_python)
 
 
 def localstack() -> Server:

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 mod catalog;
+mod cloudformation;
 mod compose;
 mod demo;
 mod dlq;
@@ -10,6 +11,8 @@ mod events;
 mod localstack_init;
 mod losing_everything;
 mod migrate;
+mod permissions;
+mod recording;
 mod running;
 mod schema;
 mod settings;

@@ -26,7 +26,7 @@ impl Installation {
         made
     }
 
-    fn environment(&self) -> Vec<(&str, String)> {
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
         let own = [
             ("AUTH_DATABASE_URL", self.auth.url.clone()),
             ("USER_DATABASE_URL", self.user.url.clone()),
@@ -77,7 +77,7 @@ impl Installation {
     }
 
     /// Starts a process and waits until it is ready on `port`.
-    async fn start(&self, arguments: &[&str], settings: &[(&str, &str)], port: u16) -> Child {
+    pub async fn start(&self, arguments: &[&str], settings: &[(&str, &str)], port: u16) -> Child {
         let mut child = waypost(arguments, &[])
             .envs(self.environment())
             .envs(settings.iter().copied())

@@ -128,3 +128,20 @@ async fn a_subscription_that_delivers_what_nobody_handles_is_drift() {
     assert_eq!(topology(&bus, &["apply", "--prune"]).await.0, 0);
     assert_eq!(topology(&bus, &["verify"]).await.0, 0);
 }
+
+#[tokio::test]
+async fn the_picture_in_the_documentation_is_what_the_handlers_say() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/architecture.md");
+    let (code, picture, _) = run(&["topology", "graph"], &[]).await;
+    assert_eq!(code, 0);
+    let shown = std::fs::read_to_string(&file).unwrap();
+    let block = format!("```mermaid\n{picture}```\n");
+    assert!(
+        shown.contains(&block),
+        "{} does not show what `waypost topology graph` prints:\n{picture}",
+        file.display()
+    );
+    let (code, dot, _) = run(&["topology", "graph", "--format", "dot"], &[("WAYPOST_NAME_PREFIX", "dev-")]).await;
+    assert_eq!(code, 0);
+    assert!(dot.starts_with("digraph topology {\n") && dot.contains("label=\"dev-user-service-dlq\""), "{dot}");
+}

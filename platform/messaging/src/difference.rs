@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::{BusError, TopologyError};
+
 /// Something on the bus that is not as the topology says.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
@@ -29,6 +31,11 @@ pub struct FieldChange {
     pub to: Option<String>,
 }
 
+/// The settings that say whose something is.
+pub(crate) const INSTALLATION: &str = "installation";
+pub(crate) const INSTALLATION_TAG: &str = "waypost-installation";
+const MARKS: [&str; 2] = [INSTALLATION, "tag waypost-installation"];
+
 impl Difference {
     const EXISTENCE: &str = "existence";
 
@@ -45,6 +52,18 @@ impl Difference {
     /// Whether the whole thing is not there, rather than different.
     pub fn is_missing(&self) -> bool {
         self.setting == Self::EXISTENCE
+    }
+
+    /// Refuses to change what carries the mark of another installation: two whose names run together would take turns.
+    pub(crate) fn refuse_what_is_others(differences: &[Self]) -> Result<(), TopologyError> {
+        let marks = |difference: &&Self| MARKS.contains(&difference.setting.as_str());
+        let Some((resource, other)) =
+            differences.iter().filter(marks).find_map(|mark| Some((&mark.resource, mark.found.as_ref()?)))
+        else {
+            return Ok(());
+        };
+        let why = format!("it is marked as that of installation `{other}`: give one of both another prefix");
+        Err(TopologyError { what: format!("take {resource}"), source: BusError::new("marking", resource, why) })
     }
 
     /// What would change; for what is missing, everything that would be set.

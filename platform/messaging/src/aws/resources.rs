@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::json;
 
-use crate::{Names, QueueSettings, Subscriber, Topology};
+use crate::{Names, QueueSettings, Subscriber, Topology, difference::INSTALLATION_TAG};
 
 pub type Attributes = BTreeMap<QueueAttributeName, String>;
 
@@ -13,7 +13,7 @@ pub type Attributes = BTreeMap<QueueAttributeName, String>;
 pub type Tags = BTreeMap<&'static str, String>;
 
 pub fn tags(names: &Names) -> Tags {
-    BTreeMap::from([("managed-by", "waypost".to_owned()), ("waypost-installation", names.installation())])
+    BTreeMap::from([("managed-by", "waypost".to_owned()), (INSTALLATION_TAG, names.installation())])
 }
 
 /// How a tag is called beside other settings.

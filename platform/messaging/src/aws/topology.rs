@@ -15,6 +15,7 @@ impl AwsBus {
         if before.is_empty() {
             return Ok(before);
         }
+        Difference::refuse_what_is_others(&before)?;
         let place = self.learn_place(topology).await?;
         let differing: BTreeSet<_> = before.iter().map(|difference| difference.resource.as_str()).collect();
         let tags = tags(&self.names);

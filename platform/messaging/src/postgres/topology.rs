@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use sqlx::{PgConnection, PgTransaction};
 
 use super::PostgresBus;
-use crate::{BusError, Difference, Subscriber, Topology, TopologyError, difference::meaning};
+use crate::{
+    BusError, Difference, Subscriber, Topology, TopologyError,
+    difference::{INSTALLATION, meaning},
+};
 
 /// What has to be there, and one row's worth of it.
 pub(super) enum Resource {
@@ -20,7 +23,6 @@ pub(super) struct Redrive {
     max_receive_count: i32,
 }
 
-const INSTALLATION: &str = "installation";
 const REDRIVE: &str = "RedrivePolicy";
 const FILTER: &str = "FilterPolicy";
 
@@ -32,6 +34,7 @@ impl PostgresBus {
         let mut before = Vec::new();
         for resource in self.resources(topology) {
             let differences = resource.compare(&mut tx, &installation).await.map_err(failed)?;
+            Difference::refuse_what_is_others(&differences)?;
             if !differences.is_empty() {
                 let made = resource.make(&mut tx, &installation).await;
                 made.map_err(|error| self::failed(&format!("make {resource}"), error))?;

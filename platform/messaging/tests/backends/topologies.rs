@@ -25,6 +25,7 @@ on_both_buses!(
     a_queue_that_holds_messages_is_pruned_only_when_told_so,
     a_subscription_that_no_handler_wants_any_more_misdelivers_and_is_pruned,
     a_queue_that_somebody_watches_through_is_not_pruned,
+    what_is_marked_as_another_installations_is_not_taken,
     what_was_made_without_a_mark_is_marked_and_never_pruned_before,
     a_queue_that_is_not_there_is_named,
     publishing_to_a_topic_that_is_not_there_can_be_tried_again,
@@ -229,6 +230,19 @@ async fn a_queue_that_somebody_watches_through_is_not_pruned(test: TestBus) {
     assert!(left.iter().all(|extra| extra.kept.is_some()), "{left:?}");
     assert!(left.iter().any(|extra| matches!(extra.kept, Some(Kept::Temporary { .. }))), "{left:?}");
     assert_eq!(test.bus.verify(&tail).await.unwrap(), []);
+}
+
+async fn what_is_marked_as_another_installations_is_not_taken(test: TestBus) {
+    let ours = Topology { subscribers: vec![subscriber("b-reader")], ..Topology::default() };
+    test.bus.apply(&ours).await.unwrap();
+    // Its names run together with ours.
+    let other = beside(&test, &format!("{}b-", test.prefix)).await;
+    let error = other.apply(&topology(20)).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("could not take queue {}b-reader-dlq", test.prefix));
+    let cause = std::error::Error::source(&error).and_then(std::error::Error::source).unwrap().to_string();
+    assert!(cause.contains(&format!("installation `/{}`", test.prefix)), "{cause}");
+    assert_eq!(test.bus.verify(&ours).await.unwrap(), []);
+    assert_eq!(other.extras(&Topology::default(), WITH_MESSAGES).await.unwrap(), []);
 }
 
 /// As it was made by an older release, or by hand.

@@ -1,0 +1,233 @@
+//! The policies that `waypost topology policies` prints, held against the calls that processes make: none may be missing,
+//! and none unused.
+
+use std::collections::BTreeSet;
+
+use fixtures::eventually;
+use messaging::{AwsBus, AwsSettings, Bus, Names, OutgoingMessage, QueueSettings, Subscriber, Topology};
+use reqwest::{Client, StatusCode};
+use schemas::EventType;
+use serde_json::{Value, json};
+
+use crate::{
+    recording::{ACCOUNT, Call, REGION, Recorder},
+    run,
+    running::{Installation, free_port, terminate},
+};
+
+const NAMED: [(&str, &str); 2] = [("AWS_REGION", REGION), ("AWS_ACCOUNT_ID", ACCOUNT)];
+
+/// What a policy allows: action, and the pattern of a resource.
+async fn grants(prefix: &str, who: &str) -> BTreeSet<Call> {
+    let environment = [NAMED[0], NAMED[1], ("WAYPOST_NAME_PREFIX", prefix)];
+    let (code, stdout, stderr) = run(&["topology", "policies", who], &environment).await;
+    assert_eq!(code, 0, "{stderr}");
+    let policy: Value = serde_json::from_str(&stdout).unwrap();
+    let mut grants = BTreeSet::new();
+    for statement in policy["Statement"].as_array().unwrap() {
+        assert_eq!(statement["Effect"], "Allow");
+        for action in statement["Action"].as_array().unwrap() {
+            for resource in statement["Resource"].as_array().unwrap() {
+                grants.insert((action.as_str().unwrap().to_owned(), resource.as_str().unwrap().to_owned()));
+            }
+        }
+    }
+    grants
+}
+
+fn allows((action, pattern): &Call, (called, resource): &Call) -> bool {
+    let matches = match pattern.strip_suffix('*') {
+        Some(start) => resource.starts_with(start),
+        None => resource == pattern,
+    };
+    action == called && matches
+}
+
+async fn assert_exact(prefix: &str, who: &str, recorder: &Recorder) {
+    let (grants, calls) = (grants(prefix, who).await, recorder.calls());
+    let missing: Vec<_> = calls.iter().filter(|call| !grants.iter().any(|grant| allows(grant, call))).collect();
+    let unused: Vec<_> = grants.iter().filter(|grant| !calls.iter().any(|call| allows(grant, call))).collect();
+    assert!(missing.is_empty() && unused.is_empty(), "{who}: missing {missing:#?}, unused {unused:#?}");
+}
+
+async fn register(api: u16, email: &str) {
+    let body = json!({ "email": email, "password": "correct horse battery staple" });
+    let url = format!("http://127.0.0.1:{api}/v1/auth/register");
+    let answer = Client::new().post(url).json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::ACCEPTED);
+}
+
+async fn has_profile(installation: &Installation, email: &str) {
+    eventually(&format!("the profile of {email}"), async || {
+        let found = sqlx::query_scalar("SELECT email FROM user_profiles WHERE email = $1").bind(email);
+        let found: Option<String> = found.fetch_optional(&installation.user.pool).await.unwrap();
+        found
+    })
+    .await;
+}
+
+async fn database(installation: &Installation, statement: &'static str) {
+    sqlx::raw_sql(statement).execute(&installation.user.pool).await.unwrap();
+}
+
+/// As a release that can't handle one address; not a rejection, so it is tried again after a back-off.
+const BREAK: &str = "
+    CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'a bad release'; END $$;
+    CREATE TRIGGER fail BEFORE INSERT ON user_profiles
+        FOR EACH ROW WHEN (NEW.email = 'eve@example.com') EXECUTE FUNCTION fail()";
+const MEND: &str = "DROP TRIGGER fail ON user_profiles";
+
+#[tokio::test]
+async fn services_and_operators_make_the_calls_that_their_policies_allow_and_no_others() {
+    let installation = Installation::make(fixtures::bus().await).await;
+    let (api, relay, worker) = (free_port(), free_port(), free_port());
+    let listens = [api, relay, worker].map(|port| format!("127.0.0.1:{port}"));
+    let by = |recorder: &Recorder, more: &[(&'static str, &str)]| {
+        let own = [("LOCALSTACK_ENDPOINT", recorder.endpoint.as_str())];
+        let all = [&NAMED[..], &own, more].concat();
+        all.iter().map(|(name, value)| (*name, (*value).to_owned())).collect::<Vec<_>>()
+    };
+    let start = async |arguments: &[&str], environment: &[(&'static str, String)], port| {
+        let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        installation.start(arguments, &environment, port).await
+    };
+    let (auth_calls, relay_calls, worker_calls, operator_calls, silent_calls) =
+        tokio::join!(Recorder::start(), Recorder::start(), Recorder::start(), Recorder::start(), Recorder::start());
+
+    let settings = [
+        ("WORKER_ADMIN_LISTEN", listens[2].as_str()),
+        ("WORKER_MAX_ATTEMPTS", "2"),
+        ("WORKER_RETRY_BASE_MILLIS", "100"),
+    ];
+    let worker_child = start(&["run", "user-worker"], &by(&worker_calls, &settings), worker).await;
+    let auth = start(&["run", "auth-service"], &by(&auth_calls, &[("AUTH_LISTEN", &listens[0])]), api).await;
+    register(api, "ada@example.com").await;
+    has_profile(&installation, "ada@example.com").await;
+    terminate(auth).await;
+
+    // With a relay of its own, the service itself asks nothing of the bus.
+    let settings = [("AUTH_LISTEN", listens[0].as_str()), ("OUTBOX_RELAY", "standalone")];
+    let auth = start(&["run", "auth-service"], &by(&silent_calls, &settings), api).await;
+    let settings = [("RELAY_ADMIN_LISTEN", listens[1].as_str())];
+    let relay_child = start(&["run", "relay", "--service", "auth"], &by(&relay_calls, &settings), relay).await;
+    database(&installation, BREAK).await;
+    register(api, "eve@example.com").await;
+    let dead_letters = installation.bus.queue("user-service-dlq").await;
+    eventually("the dead letter", async || (dead_letters.counts().await.unwrap().visible == 1).then_some(())).await;
+    database(&installation, MEND).await;
+
+    for arguments in [&["dlq", "list", "--json"][..], &["dlq", "replay", "--all", "--execute"]] {
+        let environment = [by(&operator_calls, &[]), installation.environment()].concat();
+        let environment: Vec<_> = environment.iter().rev().map(|(name, value)| (*name, value.as_str())).collect();
+        let (code, _, stderr) = run(arguments, &environment).await;
+        assert_eq!(code, 0, "{stderr}");
+    }
+    has_profile(&installation, "eve@example.com").await;
+    for child in [auth, relay_child, worker_child] {
+        terminate(child).await;
+    }
+
+    let prefix = &installation.bus.prefix;
+    assert_exact(prefix, "auth-service", &auth_calls).await;
+    assert_exact(prefix, "auth-service-relay", &relay_calls).await;
+    assert_exact(prefix, "user-worker", &worker_calls).await;
+    assert_exact(prefix, "operator", &operator_calls).await;
+    assert_eq!(silent_calls.calls(), BTreeSet::new());
+}
+
+#[tokio::test]
+async fn a_deployer_makes_the_calls_that_its_policy_allows_and_no_others() {
+    let (bus, recorder) = (fixtures::bus().await, Recorder::start().await);
+    let environment = [
+        NAMED[0],
+        NAMED[1],
+        ("LOCALSTACK_ENDPOINT", recorder.endpoint.as_str()),
+        ("WAYPOST_NAME_PREFIX", bus.prefix.as_str()),
+    ];
+    let topology = async |arguments: &[&str], expected: i32| {
+        let (code, stdout, stderr) = run(&[&["topology"], arguments].concat(), &environment).await;
+        assert_eq!(code, expected, "{stdout}{stderr}");
+        stdout
+    };
+    topology(&["plan"], 0).await;
+    topology(&["apply"], 0).await;
+
+    // Something to change in each kind of resource, and something to remove of each.
+    let arn = |service: &str, name: &str| format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{}{name}", bus.prefix);
+    let listed = [("Action", "ListSubscriptionsByTopic".to_owned()), ("TopicArn", arn("sns", "user-created"))];
+    let listed = request(&listed).await;
+    let subscription = listed.split("<SubscriptionArn>").nth(1).unwrap().split('<').next().unwrap();
+    request(&[
+        ("Action", "SetSubscriptionAttributes".to_owned()),
+        ("SubscriptionArn", subscription.to_owned()),
+        ("AttributeName", "RawMessageDelivery".to_owned()),
+        ("AttributeValue", "false".to_owned()),
+    ])
+    .await;
+    let events = [EventType::new("user.left")].into();
+    let leaver = Subscriber { consumer: "leaver".to_owned(), events, settings: QueueSettings::DEFAULT };
+    bus.bus.apply(&Topology { subscribers: vec![leaver], ..Topology::default() }).await.unwrap();
+
+    let drift = topology(&["verify"], 1).await;
+    assert!(drift.contains("RawMessageDelivery of subscription"), "{drift}");
+    topology(&["apply", "--prune"], 0).await;
+    assert_eq!(topology(&["verify"], 0).await, "");
+    assert_exact(&bus.prefix, "deployer", &recorder).await;
+}
+
+async fn request(form: &[(&str, String)]) -> String {
+    let scope = format!("test/20261122/{REGION}/sns/aws4_request");
+    let signature = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none");
+    let endpoint = fixtures::required_variable("LOCALSTACK_ENDPOINT");
+    let answer = Client::new().post(endpoint).header("authorization", signature).form(form).send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert!(status.is_success(), "{text}");
+    text
+}
+
+/// Listing can't be limited to a topic, so it is worth telling a publisher its account.
+#[tokio::test]
+async fn a_publisher_that_is_told_its_account_does_not_list_topics() {
+    let bus = fixtures::bus().await;
+    let happened = EventType::new("test.happened");
+    bus.bus.apply(&Topology { published: [happened].into(), ..Topology::default() }).await.unwrap();
+    let topic = format!("arn:aws:sns:{REGION}:{ACCOUNT}:{}test-happened", bus.prefix);
+    let publish = ("sns:Publish".to_owned(), topic);
+    let list = ("sns:ListTopics".to_owned(), "*".to_owned());
+    let message = OutgoingMessage { body: "m".to_owned(), ..OutgoingMessage::default() };
+    for (account, expected) in [(Some(ACCOUNT), vec![&publish]), (None, vec![&list, &publish])] {
+        let recorder = Recorder::start().await;
+        let settings = AwsSettings {
+            endpoint: Some(recorder.endpoint.clone()),
+            region: Some(REGION.to_owned()),
+            account: account.map(str::to_owned),
+            names: Names::with_prefix(&bus.prefix),
+            ..AwsSettings::default()
+        };
+        let bus = AwsBus::new(settings).await;
+        bus.wait_until_ready(fixtures::DEADLINE).await.unwrap();
+        bus.publisher().publish(happened.as_str(), std::slice::from_ref(&message)).await[0].as_ref().unwrap();
+        assert_eq!(recorder.calls().iter().collect::<Vec<_>>(), expected);
+        // A topic that is not there is named either way.
+        let refused = bus.publisher().publish("test.unknown", std::slice::from_ref(&message)).await;
+        let error = refused[0].as_ref().unwrap_err().to_string();
+        assert!(error.contains("waypost topology apply"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_service_is_refused_with_those_that_there_are() {
+    let (code, stdout, stderr) = run(&["topology", "policies", "nobody"], &[]).await;
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    assert!(
+        stderr.contains("there are: auth-service, auth-service-relay, deployer, operator, user-worker"),
+        "{stderr}"
+    );
+    let (_, stdout, _) = run(&["topology", "policies", "--json"], &[("AWS_ACCOUNT_ID", "123456789012")]).await;
+    let policies: Value = serde_json::from_str(&stdout).unwrap();
+    let topics = &policies["auth-service"]["Statement"][0]["Resource"];
+    assert_eq!(topics, &json!(["arn:aws:sns:*:123456789012:user-created"]));
+    let (code, _, stderr) = run(&["topology", "policies"], &[("AWS_ACCOUNT_ID", "1234")]).await;
+    assert_eq!(code, 2);
+    assert!(stderr.contains("AWS_ACCOUNT_ID is `1234`"), "{stderr}");
+}
