@@ -5,6 +5,7 @@
 mod list;
 mod publish;
 mod sample;
+mod show;
 mod tail;
 mod validate;
 
@@ -26,6 +27,8 @@ use crate::Usage;
 pub enum EventsCommand {
     /// Every event, who sends it and who reads it
     List(list::List),
+    /// One event: its fields, its readers, an example
+    Show(show::Show),
     /// Check payloads, or whole events, against their schemas; exit 1 where one is not valid
     Validate(validate::Validate),
     /// Print valid payloads at random, one a line
@@ -40,6 +43,7 @@ impl EventsCommand {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
         match self {
             Self::List(list) => list.execute(),
+            Self::Show(show) => show.execute(),
             Self::Validate(validate) => validate.execute(),
             Self::Sample(sample) => sample.execute(),
             Self::Publish(publish) => publish.execute(env).await,

@@ -196,3 +196,25 @@ async fn every_event_is_listed_with_who_sends_and_who_reads_it() {
     assert_eq!((&created["versions"], &created["consumers"]), (&json!([1, 2]), &json!(["user-service"])));
     assert_eq!(created["sent"], true);
 }
+
+#[tokio::test]
+async fn an_event_is_shown_field_by_field_with_its_readers() {
+    let (code, stdout, stderr) = run(&["events", "show", "user.created"], &[]).await;
+    assert_eq!(code, 0, "{stderr}");
+    for told in [
+        "user.created v2: A user registered an account.\n",
+        "versions   1, 2\n",
+        "read by    user-service (record_profile), as version 2: /userId, /email, /timestamp\n",
+        "/displayName    optional  pii     string",
+        "\"email\": \"[redacted: pii]\"",
+    ] {
+        assert!(stdout.contains(told), "{told} in {stdout}");
+    }
+    let (_, schema, _) = run(&["events", "show", "user.created@1", "--schema"], &[]).await;
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas/golden/user.created/v1.json");
+    assert_eq!(schema, std::fs::read_to_string(golden).unwrap());
+    let (_, told, _) = run(&["events", "show", "user.email.verification.requested", "--json"], &[]).await;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["example"]["tokenSealed"], "[redacted: secret]");
+    assert_eq!((&told["sent"], &told["readers"]), (&json!(false), &json!([])));
+}

@@ -13,7 +13,6 @@ mod comparison;
 mod draft7;
 mod event_pages;
 mod examples;
-mod fields;
 mod front_matter;
 mod graph;
 mod markdown;

@@ -6,6 +6,7 @@
 mod catalog;
 mod compatibility;
 mod difference;
+mod fields;
 mod inclusion;
 mod landscape;
 mod language;
@@ -23,6 +24,7 @@ pub use compatibility::{
     Affected, Compared, Direction, Finding, Incompatible, Mode, Published, Report, check, published_here,
 };
 pub use difference::{DifferenceKind, SchemaDifference, schema_differences};
+pub use fields::{PayloadField, payload_fields};
 pub use inclusion::{Gap, Older, gaps};
 pub use landscape::{Landscape, Reader, Sender};
 pub use sample::{SampleError, Sampler};

@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::{
     Files,
     examples::{Shown, envelope_text},
-    fields::{Field, fields},
     front_matter::{Yaml, block},
     graph,
     markdown::{escaped, fenced, link, table},
@@ -16,7 +15,7 @@ use super::{
     service_pages::owners,
     system::{Event, System, paths, semantic},
 };
-use crate::{DifferenceKind, SchemaDifference, schema_differences};
+use crate::{DifferenceKind, PayloadField, SchemaDifference, payload_fields, schema_differences};
 
 pub fn add(files: &mut Files, system: &System<'_>, shown: &Shown) {
     for event in system.events.values() {
@@ -153,14 +152,14 @@ fn flow(system: &System<'_>, event: &Event<'_>, page: &str) -> String {
 }
 
 fn field_table(system: &System<'_>, event: &Event<'_>, entry: &SchemaEntry, page: &str) -> String {
-    let read_by = |field: &Field| {
+    let read_by = |field: &PayloadField| {
         let of_version = event.readers.iter().filter(|reader| reader.version == entry.version);
         let reads = of_version.filter(|reader| reader.fields.iter().any(|pointer| covers(pointer, &field.pointer)));
         let mut names: Vec<_> = reads.map(|reader| reader.consumer.as_str()).collect();
         names.dedup();
         names.join(", ")
     };
-    let rows = fields(&entry.json_schema()).into_iter().map(|field| {
+    let rows = payload_fields(&entry.json_schema()).into_iter().map(|field| {
         let class = field.class.clone().map_or_else(
             || "by its parts".to_owned(),
             |class| match class.as_str() {
@@ -171,7 +170,7 @@ fn field_table(system: &System<'_>, event: &Event<'_>, entry: &SchemaEntry, page
         let required = if field.required { "yes" } else { "no" };
         let description = prose::linked(system, page, &field.description);
         let pointer = format!("`{}`", field.pointer);
-        vec![pointer, description, field.holds.clone(), required.to_owned(), class, read_by(&field)]
+        vec![pointer, description, field.holds.replace('|', "\\|"), required.to_owned(), class, read_by(&field)]
     });
     table(&["Field", "Meaning", "Holds", "Required", "Class", "Read by"], &rows.collect::<Vec<_>>())
 }

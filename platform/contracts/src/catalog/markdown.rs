@@ -57,11 +57,6 @@ pub fn escaped(text: &str) -> String {
     parts.collect()
 }
 
-/// A code span, within a table or not.
-pub fn code(text: &str) -> String {
-    format!("`{}`", text.replace('|', "\\|"))
-}
-
 /// A table; cells are Markdown.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut text = format!("| {} |\n|{}\n", head.join(" | "), " --- |".repeat(head.len()));

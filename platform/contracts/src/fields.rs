@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 /// A field, at any depth.
-pub struct Field {
+pub struct PayloadField {
     /// JSON pointer into the payload.
     pub pointer: String,
-    /// What it may hold: Markdown.
+    /// What it may hold, in words, with patterns and values in backticks.
     pub holds: String,
     pub required: bool,
     /// From `x-classification`; an object has none of its own, only its parts have.
@@ -15,18 +15,18 @@ pub struct Field {
 }
 
 /// In the order of the pointers, objects before their parts.
-pub fn fields(schema: &Value) -> Vec<Field> {
+pub fn payload_fields(schema: &Value) -> Vec<PayloadField> {
     let mut all = Vec::new();
     add(&mut all, "", schema);
     all
 }
 
-fn add(all: &mut Vec<Field>, path: &str, schema: &Value) {
+fn add(all: &mut Vec<PayloadField>, path: &str, schema: &Value) {
     let required = schema["required"].as_array().map_or(&[][..], Vec::as_slice);
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let pointer = format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"));
         let class = field.get("x-classification").or_else(|| field.pointer("/items/x-classification"));
-        all.push(Field {
+        all.push(PayloadField {
             pointer: pointer.clone(),
             holds: holds(field),
             required: required.iter().any(|each| each == name),
@@ -58,7 +58,7 @@ fn holds(schema: &Value) -> String {
     // A format says what its pattern says, in a word.
     match (schema["format"].as_str(), schema["pattern"].as_str()) {
         (Some(format), _) => parts.push(format.to_owned()),
-        (None, Some(pattern)) => parts.push(super::markdown::code(pattern)),
+        (None, Some(pattern)) => parts.push(format!("`{pattern}`")),
         (None, None) => {}
     }
     parts.extend(number("maxLength").map(|most| format!("at most {most} characters")));
@@ -81,14 +81,14 @@ mod tests {
             "tags": {"type": "array", "maxItems": 3, "uniqueItems": true,
                 "items": {"type": "string", "pattern": "^a|b$", "x-classification": "pii"}},
             "status": {"enum": ["on", "off"]}}});
-        let rows: Vec<_> = fields(&schema)
+        let rows: Vec<_> = payload_fields(&schema)
             .into_iter()
             .map(|field| (field.pointer, field.holds, field.required, field.class.unwrap_or_default()))
             .collect();
         let row = |pointer: &str, holds: &str, required, class: &str| {
             (pointer.to_owned(), holds.to_owned(), required, class.to_owned())
         };
-        let tags = r"list of: string, `^a\|b$`, at most 3 of them, no two alike";
+        let tags = "list of: string, `^a|b$`, at most 3 of them, no two alike";
         assert_eq!(
             rows,
             [
