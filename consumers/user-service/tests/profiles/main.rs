@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
+use contracts::{Sampler, payload_fields};
 use fixtures::user_database;
 use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use schemas::{Envelope, Header, InboxKey, Sequence, UserCreatedV1, UserCreatedV2};
+use schemas::{Envelope, Header, InboxKey, SchemaEntry, Sequence, UserCreatedV1, UserCreatedV2};
+use serde_json::Value;
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime, macros::datetime};
 use user_service::RecordProfile;
@@ -151,4 +153,39 @@ async fn an_event_without_a_sequence_is_rejected_and_its_neighbour_is_applied() 
     let verdicts = apply(&database.pool, &[unversioned, change(2, 1)]).await;
     assert!(matches!(verdicts.as_slice(), [Verdict::Reject(_), Verdict::Applied]), "{verdicts:?}");
     assert_eq!(rows(&database.pool).await.len(), 1);
+}
+
+/// What a handler declares decides whom a check of schemas warns. So each field is changed in turn, and the outcome may
+/// change with those that are declared, and has to.
+#[tokio::test]
+async fn the_handler_reads_the_fields_that_it_declares_and_no_others() {
+    let pool = user_database().await.pool;
+    let outcome = async |payload: &Value| -> Vec<Value> {
+        let event: UserCreatedV2 = serde_json::from_value(payload.clone()).unwrap();
+        sqlx::query("DELETE FROM user_profiles").execute(&pool).await.unwrap();
+        assert!(matches!(apply(&pool, &[Change { event, ..change(1, 1) }]).await[..], [Verdict::Applied]));
+        let rows = "SELECT to_jsonb(p) - 'created_at' - 'updated_at' FROM user_profiles AS p";
+        sqlx::query_scalar(rows).fetch_all(&pool).await.unwrap()
+    };
+    let entry = SchemaEntry::newest("user.created").unwrap();
+    let mut samples = Sampler::new(entry, 3).unwrap();
+    let base = samples.sample().unwrap();
+    let before = outcome(&base).await;
+    for field in payload_fields(&entry.json_schema()) {
+        let changed = loop {
+            let other = samples.sample().unwrap();
+            let value = other.pointer(&field.pointer);
+            if value != base.pointer(&field.pointer) {
+                let mut changed = base.clone();
+                let name = field.pointer.trim_start_matches('/').to_owned();
+                match value {
+                    Some(value) => drop(changed.as_object_mut().unwrap().insert(name, value.clone())),
+                    None => drop(changed.as_object_mut().unwrap().remove(&name)),
+                }
+                break changed;
+            }
+        };
+        let is_declared = RecordProfile::READS.contains(&field.pointer.as_str());
+        assert_eq!(outcome(&changed).await != before, is_declared, "{}", field.pointer);
+    }
 }
