@@ -37,6 +37,7 @@ from places import (
 from postgres import pg_bin
 from programs import build, cargo, foreground, run
 from query_data import describe_queries
+from schema_check import check_schemas
 from servers import borrowed_infra, known, leave, services, start_infra
 from supervision import locked, record_of, running, start, stop_all
 from template import check_template
@@ -59,6 +60,7 @@ def test(options: argparse.Namespace) -> None:
         step("infrastructure", lambda: stack.enter_context(borrowed_infra(Bus.LOCALSTACK)))
         step("cloudevents sdk", SDK.make)
         step("query data", lambda: describe_queries(check=True))
+        step("schemas", check_schemas)
         step("template", check_template)
         step("tests", lambda: cargo("test --workspace --locked"))
 

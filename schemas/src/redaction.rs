@@ -50,7 +50,10 @@ fn shown(schema: &Value, value: &Value) -> Value {
         (Classification::Secret, _) => hidden("secret"),
         (_, Value::Object(fields)) => match schema.get("properties") {
             Some(known) => {
-                let part = |(name, value): (&String, &Value)| (name.clone(), shown(&known[name.as_str()], value));
+                let part = |(name, value): (&String, &Value)| match known.get(name) {
+                    Some(field) => (name.clone(), shown(field, value)),
+                    None => (name_of_unknown(name), hidden("unclassified")),
+                };
                 Value::Object(fields.iter().map(part).collect())
             }
             None => hidden("unclassified"),
@@ -62,6 +65,12 @@ fn shown(schema: &Value, value: &Value) -> Value {
         (Classification::Open, scalar) => scalar.clone(),
         (Classification::Unclassified, _) => hidden("unclassified"),
     }
+}
+
+/// A name that nobody gave a field may say as much as a value; one of a plain word helps to see what came.
+fn name_of_unknown(name: &str) -> String {
+    let is_plain = name.len() <= 32 && name.bytes().all(|b| b.is_ascii_alphabetic());
+    if is_plain { name.to_owned() } else { "[redacted: unclassified]".to_owned() }
 }
 
 fn hidden(class: &str) -> Value {
@@ -82,6 +91,13 @@ mod tests {
         assert_eq!(redact("user.created", 7, &data), json!("[redacted: unclassified]"));
         assert_eq!(redact("user.exploded", 1, &data), json!("[redacted: unclassified]"));
         assert_eq!(redact("user.created", 1, &json!("ada@example.com")), json!("[redacted: unclassified]"));
+    }
+
+    #[test]
+    fn a_name_that_the_schema_does_not_list_is_shown_only_where_it_is_a_plain_word() {
+        let data = json!({"ada@example.com": 1, "born 1815": 2, "nickName": 3});
+        let unclassified = "[redacted: unclassified]";
+        assert_eq!(redact("user.created", 1, &data), json!({"nickName": unclassified, unclassified: unclassified}));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use clap::Args;
 use messaging::{Bus, Queue, QueueSettings, RawMessage, ReceiveRequest, Subscriber, TEMPORARY_CONSUMER, Topology};
 use schemas::{Envelope, EventType};
 use serde_json::{Value, json};
-use service::settings::Env;
+use service::{ErrorChain, settings::Env};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::Instant,
@@ -69,8 +69,16 @@ impl Tail {
         let subscriber = Subscriber { consumer, events: types, settings };
         let stop = stop_on_signals()?;
         let looked = self.look(&*bus, &subscriber, &stop).await;
-        bus.remove_subscriber(&subscriber).await?;
+        let removed = bus.remove_subscriber(&subscriber).await;
+        if let Err(error) = &removed {
+            let queue = bus.names().queue(&subscriber.consumer);
+            eprintln!(
+                "{queue} is left behind: {}; `waypost topology apply --prune` removes it after a day",
+                ErrorChain(error)
+            );
+        }
         let seen = looked?;
+        removed?;
         eprintln!("{seen} {}", if seen == 1 { "event" } else { "events" });
         Ok(ExitCode::SUCCESS)
     }
@@ -119,28 +127,54 @@ impl Tail {
         };
         let shown = if self.reveal { serde_json::to_value(&envelope)? } else { envelope.redacted() };
         if self.json {
-            outln!("{shown}");
+            outln!("{}", printable(&shown));
             return Ok(());
         }
         let text = |name: &str| shown[name].as_str().unwrap_or("-").to_owned();
         let (time, version) = (text("time"), envelope.schemaversion);
         let data = shown.get("data").unwrap_or(&Value::Null);
-        outln!("{time} {} v{version} {} {} {data}", envelope.event_type, envelope.source, envelope.id);
+        outln!("{time} {} v{version} {} {} {}", envelope.event_type, envelope.source, envelope.id, printable(data));
         Ok(())
     }
 }
 
-/// Ctrl-C and SIGTERM end the look, after which its queue goes.
+/// JSON leaves the control characters from U+007F to U+009F as they are, and a terminal obeys them. They can only be within
+/// strings, where an escape says the same.
+fn printable(value: &Value) -> String {
+    let escaped = |letter: char| match letter.is_control() {
+        true => format!("\\u{:04x}", letter as u32),
+        false => letter.to_string(),
+    };
+    value.to_string().chars().map(escaped).collect()
+}
+
+/// Ctrl-C, SIGTERM and SIGHUP end the look, after which its queue goes.
 fn stop_on_signals() -> anyhow::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    // A terminal that is closed.
+    let mut hang_up = signal(SignalKind::hangup())?;
     let token = stop.clone();
     tokio::spawn(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
         }
         token.cancel();
     });
     Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_not_told_what_to_do() {
+        let value = json!({"note": "a\u{9b}31mb\u{7f}é"});
+        let text = printable(&value);
+        assert!(!text.contains(char::is_control), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
 }

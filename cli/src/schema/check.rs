@@ -40,11 +40,15 @@ impl Check {
         }
         let compared = &report.compared;
         eprintln!(
-            "compared {} events in {} versions with {}: {} unchanged, {} {} of different schemas judged {mode}",
+            "compared {} events in {} versions with {}: {} unchanged, {} new, {} {} of different schemas judged {mode}",
             compared.events,
             compared.versions,
-            self.against.as_deref().unwrap_or("each other"),
+            match &self.against {
+                Some(place) => format!("{} released ones of {place}", compared.released),
+                None => "each other".to_owned(),
+            },
             compared.unchanged,
+            compared.new,
             compared.pairs,
             if compared.pairs == 1 { "pair" } else { "pairs" },
         );
@@ -68,6 +72,9 @@ fn print(finding: &Finding) -> anyhow::Result<()> {
         }
         Finding::Edited { event, version } => {
             outln!("{event} v{version} was released and allows something else now: make a new version");
+        }
+        Finding::Declassified { event, older, newer, pointer, was, is } => {
+            outln!("{event} v{newer}: {pointer} is classed {is}, and was {was} in v{older}: more would be shown of it");
         }
         Finding::Missing { event, version, pointer, breaks } => {
             for Affected { consumer, handler, .. } in breaks {
@@ -121,11 +128,13 @@ fn print_raised(report: &Report) -> anyhow::Result<()> {
     for raised in &report.raised {
         let (event, from, to) = (&raised.event, raised.from, raised.to);
         match &raised.failed {
-            None => outln!(
-                "{event}: v{from} is raised to v{to}, which closes {} gaps; tried on {} events",
-                raised.closes.len(),
-                raised.tried
-            ),
+            None => {
+                let (closed, tried) = (raised.closes.len(), raised.tried);
+                outln!("{event}: v{from} is raised to v{to}, which closes {closed} gaps; tried on {tried} events");
+                for gap in &raised.never_sent {
+                    outln!("    the schema of v{from} allows more at {}, which its own struct refuses", gap.pointer);
+                }
+            }
             Some(failed) => {
                 outln!("{event}: v{from} can't always be raised to v{to}: {}", failed.why);
                 outln!("    for example {}", shortened(&failed.document));

@@ -103,10 +103,12 @@ async fn events_that_are_published_pass_by_a_tail_that_leaves_nothing_behind(bus
 
 async fn a_tail_that_is_interrupted_leaves_nothing_behind(bus: TestBus) {
     with_topology(&bus).await;
-    let mut child = tail(&["--follow"], &bus).await;
-    signal(&child, "INT").await;
-    assert!(child.wait().await.unwrap().success());
-    assert_nothing_left(&bus).await;
+    for name in ["INT", "TERM", "HUP"] {
+        let mut child = tail(&["--follow"], &bus).await;
+        signal(&child, name).await;
+        assert!(child.wait().await.unwrap().success(), "SIG{name}");
+        assert_nothing_left(&bus).await;
+    }
 }
 
 async fn a_tail_ends_when_nothing_comes(bus: TestBus) {

@@ -14,6 +14,7 @@ use schemas::SchemaEntry;
 use serde_json::Value;
 
 use crate::{
+    fields::payload_fields,
     inclusion::{Gap, Older, gaps},
     landscape::{Landscape, Reader},
     shape::{InvalidSchema, Shape},
@@ -76,8 +77,13 @@ pub struct Report {
 #[derive(Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Compared {
+    /// Of this build.
     pub events: usize,
     pub versions: usize,
+    /// Versions that were released: each is looked for in this build.
+    pub released: usize,
+    /// Versions of this build that were not released.
+    pub new: usize,
     /// Released versions that are what they were.
     pub unchanged: usize,
     /// Pairs of different schemas that were judged, each in every direction asked for.
@@ -100,6 +106,15 @@ pub enum Finding {
         version: u32,
     },
     Incompatible(Incompatible),
+    /// A field of the older version is personal or secret, and the newer one lets it be shown.
+    Declassified {
+        event: String,
+        older: u32,
+        newer: u32,
+        pointer: String,
+        was: String,
+        is: String,
+    },
     /// A handler reads what its version doesn't have.
     Missing {
         event: String,
@@ -138,7 +153,7 @@ pub fn check(
     landscape: &Landscape,
     mode: Mode,
 ) -> Result<Report, InvalidSchema> {
-    let mut check = Check { landscape, mode, report: Report::new(now) };
+    let mut check = Check { landscape, mode, report: Report::new(now, released) };
     for ((event, version), schema) in released {
         let Some(newest) = newest(now, event) else {
             check.removed(event, *version);
@@ -147,6 +162,7 @@ pub fn check(
         let old = Shape::read(schema)?;
         match now.get(&(event.clone(), *version)) {
             None => check.removed(event, *version),
+            Some(same) if check.is_declassified(event, (*version, schema), (*version, same)) => {}
             Some(same) if Shape::read(same)? == old => check.report.compared.unchanged += 1,
             Some(same) => {
                 check.report.findings.push(Finding::Edited { event: event.clone(), version: *version });
@@ -154,6 +170,7 @@ pub fn check(
             }
         }
         if newest.0 > *version {
+            check.is_declassified(event, (*version, schema), newest);
             check.pair(event, (*version, &old), (newest.0, &Shape::read(newest.1)?));
         }
     }
@@ -170,10 +187,16 @@ fn newest<'a>(published: &'a Published, event: &str) -> Option<(u32, &'a Value)>
 }
 
 impl Report {
-    fn new(now: &Published) -> Self {
+    fn new(now: &Published, released: &Published) -> Self {
         let mut events: Vec<_> = now.keys().map(|(event, _)| event).collect();
         events.dedup();
-        let compared = Compared { events: events.len(), versions: now.len(), ..Compared::default() };
+        let compared = Compared {
+            events: events.len(),
+            versions: now.len(),
+            released: released.len(),
+            new: now.keys().filter(|version| !released.contains_key(*version)).count(),
+            ..Compared::default()
+        };
         Self { compared, findings: Vec::new(), raised: Vec::new() }
     }
 
@@ -194,15 +217,38 @@ impl Check<'_> {
         self.report.findings.push(Finding::Removed { event: event.to_owned(), version, breaks });
     }
 
+    /// Tells every field that more people may see than before.
+    fn is_declassified(&mut self, event: &str, older: (u32, &Value), newer: (u32, &Value)) -> bool {
+        let classes = |schema: &Value| -> BTreeMap<String, String> {
+            let fields = payload_fields(schema).into_iter();
+            fields.map(|field| (field.pointer, field.class.unwrap_or_else(|| "unclassified".to_owned()))).collect()
+        };
+        let (before, after) = (classes(older.1), classes(newer.1));
+        let lowered = before.into_iter().filter_map(|(pointer, was)| {
+            let is = after.get(&pointer).filter(|is| strictness(is) < strictness(&was))?.clone();
+            Some(Finding::Declassified { event: event.to_owned(), older: older.0, newer: newer.0, pointer, was, is })
+        });
+        let lowered: Vec<_> = lowered.collect();
+        let found = !lowered.is_empty();
+        self.report.findings.extend(lowered);
+        found
+    }
+
     fn pair(&mut self, event: &str, (old_version, old): (u32, &Shape), (new_version, new): (u32, &Shape)) {
         self.report.compared.pairs += 1;
         if self.mode.asks_for(Direction::Backward) {
             let mut found = gaps(old, new, Older::Writer);
             let entry = SchemaEntry::find(event, old_version).filter(|_| old_version < new_version);
             if let Some(entry) = entry {
-                let raised = try_upcaster(entry, new_version, new, &found);
-                if raised.is_complete() {
-                    found.clear();
+                let mut raised = try_upcaster(entry, new_version, new, found);
+                found = std::mem::take(&mut raised.left);
+                if let Some(failed) = &raised.failed {
+                    found.push(Gap {
+                        pointer: String::new(),
+                        rule: "upcaster".into(),
+                        reason: failed.why.clone(),
+                        witness: Some(failed.document.clone()),
+                    });
                 }
                 self.report.raised.push(raised);
             }
@@ -261,6 +307,15 @@ impl Reader {
     }
 }
 
+/// What isn't classed is shown to nobody, like a secret; an object has no class of its own.
+fn strictness(class: &str) -> u8 {
+    match class {
+        "open" => 0,
+        "pii" => 1,
+        _ => 2,
+    }
+}
+
 /// Whether one is the other, or within it.
 fn meet(field: &str, pointer: &str) -> bool {
     let within = |inner: &str, outer: &str| {
@@ -272,10 +327,11 @@ fn meet(field: &str, pointer: &str) -> bool {
 /// Whether a schema says anything of a place: by name, not by what it lets pass unnamed.
 fn lists(shape: &Shape, pointer: &str) -> bool {
     let mut at = shape;
-    for name in pointer.split('/').skip(1) {
-        at = match (at.properties.get(name), &at.items) {
+    for part in pointer.split('/').skip(1) {
+        let name = part.replace("~1", "/").replace("~0", "~");
+        at = match (at.properties.get(&name), &at.items) {
             (Some(property), _) => property,
-            (None, Some(items)) if name.parse::<usize>().is_ok() => items,
+            (None, Some(items)) if name == "*" || name.parse::<usize>().is_ok() => items,
             _ => return false,
         };
     }

@@ -18,7 +18,7 @@ use crate::{
     language::Language,
     shape::{Additional, Kind, Shape, number},
     specimen::{specimen, specimens},
-    validity::validator_of,
+    validity::{validator_of, whole_validator},
 };
 
 /// Something that a writer may send and a reader refuses.
@@ -34,6 +34,10 @@ pub struct Gap {
     pub witness: Option<Value>,
 }
 
+/// Larger documents are not made: what would need one is told without.
+const MOST_ITEMS: usize = 1_000;
+const LONGEST_TEXT: usize = 20_000;
+
 /// Which of the two is older: a name that only the newer one lists was not in use before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Older {
@@ -43,10 +47,13 @@ pub enum Older {
 
 /// What `writer` allows and `reader` refuses; empty where there is nothing.
 pub fn gaps(writer: &Shape, reader: &Shape, older: Older) -> Vec<Gap> {
-    let (allows, refuses) = (validator_of(writer), validator_of(reader));
+    let (allows, refuses) = (whole_validator(writer), whole_validator(reader));
     let mut gaps = Search { older }.gaps(writer, reader);
     for gap in &mut gaps {
-        gap.witness.take_if(|document| !allows.is_valid(document) || refuses.is_valid(document));
+        gap.witness.take_if(|document| {
+            let confirmed = allows.as_ref().zip(refuses.as_ref());
+            !confirmed.is_some_and(|(allows, refuses)| allows.is_valid(document) && !refuses.is_valid(document))
+        });
     }
     gaps
 }
@@ -88,8 +95,8 @@ impl Search {
         if writer == reader || *reader == Shape::anything() {
             return Vec::new();
         }
-        if let Some(rule) = unlike(writer, reader) {
-            let reason = "the two differ in what is not judged here".to_owned();
+        if let Some(rule) = not_judged(writer, reader) {
+            let reason = "the two differ, and this keyword is not judged here".to_owned();
             return vec![Gap { rule: rule.into(), ..gap("", reason, None) }];
         }
         let [allows, refuses] = [writer, reader].map(validator_of);
@@ -131,6 +138,9 @@ impl Search {
         let Pair { writer, reader, .. } = *pair;
         let (item, most) = (writer.item(), writer.max_items.unwrap_or(usize::MAX));
         let filled = |count: usize| {
+            if count > MOST_ITEMS {
+                return None;
+            }
             let shape = Shape { min_items: count, ..writer.clone() };
             specimen(&shape, reader).filter(|value| pair.shows(value))
         };
@@ -141,10 +151,11 @@ impl Search {
         }
         if let Some(max) = reader.max_items.filter(|max| *max < most) {
             let reason = bounds("items", "at most", max, writer.max_items);
-            gaps.push(gap("maxItems", reason, filled(max + 1)));
+            gaps.push(gap("maxItems", reason, filled(max.saturating_add(1))));
         }
         if reader.unique_items && !writer.unique_items && most > 1 {
-            let twice = specimen(&item, &reader.item()).map(|item| json!(vec![item; writer.min_items.max(2)]));
+            let twice =
+                specimen(&item, &reader.item()).map(|item| json!(vec![item; writer.min_items.clamp(2, MOST_ITEMS)]));
             let reason = "a writer may send an item twice, a reader takes each once".to_owned();
             gaps.push(gap("uniqueItems", reason, twice));
         }
@@ -175,13 +186,16 @@ impl Search {
         }
         for (name, wanted) in &reader.properties {
             let listed = writer.properties.get(name);
-            if listed.is_none() && self.older == Older::Writer {
+            // In a map, which says what each name holds, every name is in use already.
+            let is_map = matches!(writer.additional, Additional::Each(_));
+            if listed.is_none() && !is_map && self.older == Older::Writer {
                 continue;
             }
             let Some(sent) = writer.property(name) else { continue };
             let found = self.gaps(&sent, wanted).into_iter().map(|gap| inside(gap, name, |value| with(name, value)));
             match listed {
                 Some(_) => gaps.extend(found),
+                None if is_map => gaps.extend(found),
                 // Told already: it may be left out.
                 None if reader.required.contains(name) => {}
                 None => gaps.extend(found.take(1).map(|gap| Gap {
@@ -231,10 +245,9 @@ impl Search {
     }
 }
 
-/// A keyword that is not judged, and that the two don't have alike.
-fn unlike(writer: &Shape, reader: &Shape) -> Option<String> {
-    let keywords = writer.beyond.keys().chain(reader.beyond.keys());
-    keywords.into_iter().find(|keyword| writer.beyond.get(*keyword) != reader.beyond.get(*keyword)).cloned()
+/// A keyword that is not judged. That both have it alike helps nothing: what it means may depend on those beside it.
+fn not_judged(writer: &Shape, reader: &Shape) -> Option<String> {
+    writer.beyond.keys().chain(reader.beyond.keys()).next().cloned()
 }
 
 fn only(shape: &Shape, kind: Kind) -> Shape {
@@ -280,13 +293,17 @@ fn of_strings(pair: &Pair<'_>) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let (sent_most, most) = (writer.max_length.unwrap_or(usize::MAX), reader.max_length.unwrap_or(usize::MAX));
     let language = Language::of([writer.text_pattern(), reader.pattern.as_deref()]);
-    let settled = writer.min_length.max(reader.min_length).max(reader.max_length.map_or(0, |max| max + 1));
+    let settled =
+        writer.min_length.max(reader.min_length).max(reader.max_length.map_or(0, |max| max.saturating_add(1)));
     let sent = writer.min_length..=sent_most;
     // The first that an engine confirms: of a writer's format, the automaton knows nothing.
     let search = |refused: &dyn Fn(usize, bool) -> bool| -> Option<(Option<Value>, bool)> {
         let language = language.as_ref().ok()?;
         let wanted =
             |length: usize, [first, second]: [bool; 2]| sent.contains(&length) && first && refused(length, second);
+        if settled > LONGEST_TEXT {
+            return Some((None, true));
+        }
         let texts: Vec<_> = language.texts(settled, writer.max_length, wanted).take(8).map(Value::from).collect();
         let any = !texts.is_empty();
         let known = specimens(writer, Kind::String, &Shape::anything(), &pair.allows);

@@ -79,7 +79,7 @@ impl Language {
         longest: Option<usize>,
         wanted: impl Fn(usize, [bool; 2]) -> bool + 'a,
     ) -> impl Iterator<Item = String> + 'a {
-        let end = longest.unwrap_or(usize::MAX).min(settled + self.next.len());
+        let end = longest.unwrap_or(usize::MAX).min(settled.saturating_add(self.next.len()));
         let mut layers = vec![Layer::from([(0, None)])];
         (0..=end).filter_map(move |length| {
             if length > 0 {
@@ -163,7 +163,10 @@ impl Pattern {
             // Only the last line says what is wrong; the others draw the pattern.
             reason: error.to_string().lines().last().unwrap_or_default().to_owned(),
         };
-        let hir = regex_syntax::parse(&without_ecma_classes(text)).map_err(|error| failed(&error))?;
+        let translated = from_ecma(text);
+        let translated =
+            translated.map_err(|why| NotComparable { pattern: text.to_owned(), reason: why.to_owned() })?;
+        let hir = regex_syntax::parse(&translated).map_err(|error| failed(&error))?;
         let mut borders = BTreeSet::new();
         collect_borders(&hir, &mut borders);
         // A pattern is searched for: anything may stand before and behind it.
@@ -199,25 +202,56 @@ fn each<T>(
     [0, 1].map(|at| patterns[at].as_ref().zip(state[at]).map(|(pattern, state)| of(pattern, state)))
 }
 
-/// `\d`, `\w` and `\s` mean more to Rust than to ECMA-262, which JSON Schema names; `\s` there has the byte order mark.
-fn without_ecma_classes(pattern: &str) -> String {
-    let mut letters = pattern.chars();
-    let mut text = String::new();
+/// From ECMA-262, which JSON Schema names, to what Rust's parser means by the same. `\d`, `\w` and `\s` mean more to Rust,
+/// and `.` less; what only one of the two knows is refused, since it would be read as something else.
+fn from_ecma(pattern: &str) -> Result<String, &'static str> {
+    let mut letters = pattern.chars().peekable();
+    let (mut text, mut in_class) = (String::new(), false);
     while let Some(letter) = letters.next() {
-        let escaped = if letter == '\\' { letters.next() } else { None };
-        match (letter, escaped) {
-            ('\\', Some('d')) => text += "[0-9]",
-            ('\\', Some('D')) => text += "[^0-9]",
-            ('\\', Some('w')) => text += "[0-9A-Za-z_]",
-            ('\\', Some('W')) => text += "[^0-9A-Za-z_]",
-            ('\\', Some('s')) => text += r"[\t\n\x0b\x0c\r\u{feff}\u{2028}\u{2029}\p{Zs}]",
-            ('\\', Some('S')) => text += r"[^\t\n\x0b\x0c\r\u{feff}\u{2028}\u{2029}\p{Zs}]",
-            // Rust wants an escape only for what means something.
-            ('\\', Some('/')) => text.push('/'),
-            (letter, escaped) => text.extend([Some(letter), escaped].into_iter().flatten()),
+        let next = letters.peek().copied();
+        match letter {
+            '\\' => text += &escape(letters.next().ok_or("it ends with a backslash")?, in_class)?,
+            '[' if in_class => return Err("a bracket within a class means something else elsewhere"),
+            '[' => {
+                in_class = true;
+                text.push(letter);
+            }
+            ']' => {
+                in_class = false;
+                text.push(letter);
+            }
+            '&' | '~' | '-' if in_class && next == Some(letter) => {
+                return Err("a doubled sign within a class means something else elsewhere");
+            }
+            '.' if !in_class => text += r"[^\n\r\u{2028}\u{2029}]",
+            '(' if next == Some('?') => {
+                letters.next();
+                match letters.next() {
+                    Some(':') => text += "(?:",
+                    _ => return Err("look-around, names and flags of groups are not supported"),
+                }
+            }
+            _ => text.push(letter),
         }
     }
-    text
+    Ok(text)
+}
+
+fn escape(letter: char, in_class: bool) -> Result<String, &'static str> {
+    Ok(match letter {
+        'd' => "[0-9]".to_owned(),
+        'D' => "[^0-9]".to_owned(),
+        'w' => "[0-9A-Za-z_]".to_owned(),
+        'W' => "[^0-9A-Za-z_]".to_owned(),
+        's' => r"[\t\n\x0b\x0c\r\u{feff}\u{2028}\u{2029}\p{Zs}]".to_owned(),
+        'S' => r"[^\t\n\x0b\x0c\r\u{feff}\u{2028}\u{2029}\p{Zs}]".to_owned(),
+        'n' | 'r' | 't' | 'f' | 'v' | 'x' | 'u' => format!("\\{letter}"),
+        // Rust wants an escape only for what means something.
+        '/' => "/".to_owned(),
+        '-' if !in_class => "-".to_owned(),
+        sign if sign.is_ascii_punctuation() => format!("\\{sign}"),
+        _ => return Err("an escape in it is not one that is known everywhere"),
+    })
 }
 
 /// Where a pattern begins to treat characters differently.
@@ -300,6 +334,7 @@ mod tests {
             ("^abc$", "b"),
             (r"^[^@\s\u0000-\u001f]+@x$", r"^[^@\s]+@[^@\s]+$"),
             ("^(ab|cd)$", "^[abcd]{2}$"),
+            ("^.+$", r"^[^\n\r]+$"),
             (r"^\d{3}$", r"^\w+$"),
         ] {
             assert_eq!(refused(narrow, wide), None, "{narrow} in {wide}");
@@ -315,6 +350,7 @@ mod tests {
         assert_eq!(refused("a", "^a$").unwrap(), "aa");
         assert_eq!(refused(r"^\S$", r"^[^\u0020]$"), None);
         assert_eq!(refused(r"^[^\u0020]$", r"^\S$").unwrap(), "\u{a0}");
+        assert_eq!(refused(r"^[^\n]+$", "^.+$").unwrap(), "\u{2028}");
     }
 
     #[test]
@@ -332,7 +368,9 @@ mod tests {
         let error = Language::of([Some("(?=a)b"), None]).unwrap_err();
         assert_eq!(error.pattern, "(?=a)b");
         assert!(error.reason.contains("look-around"), "{error}");
-        assert!(Language::of([Some("("), None]).is_err());
+        for pattern in ["(", "^[a&&a]$", "^[[a]]$", "(?i)a", r"\Aa", r"a\b", "(?<name>a)", "\\"] {
+            assert!(Language::of([Some(pattern), None]).is_err(), "{pattern}");
+        }
     }
 
     #[test]

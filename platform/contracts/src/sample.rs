@@ -22,6 +22,8 @@ use crate::{
 const TRIES: usize = 100;
 /// Lists, and texts but one of sixteen, are no longer than this, whatever the schema allows.
 const USUAL: usize = 24;
+/// No text is longer, whatever the schema allows, unless it has to be.
+const LONGEST: usize = 10_000;
 
 /// An endless supply.
 #[derive(Debug)]
@@ -132,8 +134,8 @@ impl Sampler {
             })?;
             self.languages.insert(key.clone(), language);
         }
-        let usual = shape.min_length + USUAL;
-        let longest = shape.max_length.unwrap_or(usual);
+        let usual = shape.min_length.saturating_add(USUAL);
+        let longest = shape.max_length.unwrap_or(usual).min(LONGEST.max(usual));
         let lengths = match self.random.random_range(0..16) {
             0 => longest..=longest,
             _ => shape.min_length..=longest.min(usual),

@@ -10,6 +10,8 @@ use std::{
 
 use serde_json::{Map, Value};
 
+use crate::validity::try_validator;
+
 /// The kinds of JSON values. An integer is a number, and `2.0` is an integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -127,7 +129,18 @@ impl Shape {
     }
 
     pub fn read(schema: &Value) -> Result<Self, InvalidSchema> {
-        read(schema, "")
+        let shape = read(schema, "")?;
+        match try_validator(schema) {
+            Some(_) => Ok(shape),
+            None => Err(wrong("", "schema", "a valid one: a keyword or a pattern in it is not")),
+        }
+    }
+
+    fn limit_to(&mut self, values: &[Value]) {
+        match &mut self.values {
+            Some(before) => before.retain(|value| values.contains(value)),
+            None => self.values = Some(values.to_vec()),
+        }
     }
 
     pub fn allows_kind(&self, kind: Kind) -> bool {
@@ -144,6 +157,18 @@ impl Shape {
         }
     }
 
+    /// Whether every keyword in it, at any depth, is one that is judged.
+    pub fn is_judged(&self) -> bool {
+        let additional = match &self.additional {
+            Additional::Each(each) => each.is_judged(),
+            Additional::Any | Additional::None => true,
+        };
+        self.beyond.is_empty()
+            && additional
+            && self.items.as_ref().is_none_or(|items| items.is_judged())
+            && self.properties.values().all(Self::is_judged)
+    }
+
     #[must_use]
     pub fn item(&self) -> Self {
         self.items.as_deref().cloned().unwrap_or_else(Self::anything)
@@ -158,9 +183,9 @@ impl Shape {
         })
     }
 
-    /// A schema of the same meaning.
+    /// A schema of the same meaning, what is not judged aside: that may refer to something elsewhere.
     pub fn to_schema(&self) -> Value {
-        let mut schema = self.beyond.clone().into_iter().collect::<Map<_, _>>();
+        let mut schema = Map::new();
         let mut set = |keyword: &str, value: Option<Value>| {
             if let Some(value) = value {
                 schema.insert(keyword.to_owned(), value);
@@ -211,10 +236,11 @@ fn read(schema: &Value, pointer: &str) -> Result<Shape, InvalidSchema> {
         let below = |part: &str| format!("{pointer}/{part}");
         match keyword.as_str() {
             "type" => shape.kinds = kinds(value).ok_or_else(|| wrong("a type's name, or a list of them"))?,
-            "enum" => shape.values = Some(value.as_array().ok_or_else(|| wrong("a list"))?.clone()),
-            "const" => shape.values = Some(vec![value.clone()]),
-            "minimum" => shape.minimum = Some(value.as_f64().ok_or_else(|| wrong("a number"))?),
-            "maximum" => shape.maximum = Some(value.as_f64().ok_or_else(|| wrong("a number"))?),
+            "enum" => shape.limit_to(value.as_array().ok_or_else(|| wrong("a list"))?),
+            "const" => shape.limit_to(std::slice::from_ref(value)),
+            "minimum" | "maximum" if !value.is_number() => return Err(wrong("a number")),
+            "minimum" if is_exact(value) => shape.minimum = value.as_f64(),
+            "maximum" if is_exact(value) => shape.maximum = value.as_f64(),
             "pattern" => shape.pattern = Some(value.as_str().ok_or_else(|| wrong("a string"))?.to_owned()),
             "format" => shape.format = Some(value.as_str().ok_or_else(|| wrong("a string"))?.to_owned()),
             "minLength" => shape.min_length = count(value).ok_or_else(|| wrong(COUNT))?,
@@ -259,6 +285,12 @@ fn kinds(value: &Value) -> Option<BTreeSet<Kind>> {
         kinds.remove(&Kind::Integer);
     }
     Some(kinds)
+}
+
+/// Whether a comparison can tell the number from its neighbours.
+fn is_exact(number: &Value) -> bool {
+    const EXACT: i64 = 1 << 53;
+    number.is_f64() || number.as_i64().is_some_and(|whole| (-EXACT..=EXACT).contains(&whole))
 }
 
 fn count(value: &Value) -> Option<usize> {

@@ -1,5 +1,7 @@
 //! Values that a schema allows: a few simple ones of each kind, tried in order.
 
+use std::collections::HashSet;
+
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
@@ -82,7 +84,7 @@ fn texts(shape: &Shape, liked: &Shape) -> Vec<Value> {
     let known = of_format(shape);
     let Ok(language) = Language::of([shape.pattern.as_deref(), liked.pattern.as_deref()]) else { return known };
     let fits = shape.min_length..=shape.max_length.unwrap_or(usize::MAX);
-    let settled = [shape.min_length, liked.min_length, liked.max_length.map_or(0, |max| max + 1)];
+    let settled = [shape.min_length, liked.min_length, liked.max_length.map_or(0, |max| max.saturating_add(1))];
     let settled = settled.into_iter().max().unwrap_or_default();
     let liked_too = {
         let range = liked.min_length..=liked.max_length.unwrap_or(usize::MAX);
@@ -110,12 +112,35 @@ fn array(shape: &Shape, liked: &Shape) -> Option<Value> {
         if choices.is_empty() {
             return None;
         }
-        if !shape.unique_items {
+        if shape.unique_items {
+            choices.extend(more_texts(&item, shape.min_items).into_iter().filter(|text| allowed.is_valid(text)));
+            let mut seen = HashSet::new();
+            choices.retain(|choice| seen.insert(choice.to_string()));
+        } else {
             choices.truncate(1);
         }
         items.extend(choices.iter().cycle().take(shape.min_items).cloned());
     }
     Some(items.into())
+}
+
+/// Different ones, for a list that has each once.
+fn more_texts(shape: &Shape, count: usize) -> Vec<Value> {
+    let Ok(language) = Language::of([shape.text_pattern(), None]) else { return Vec::new() };
+    let longest = shape.max_length.unwrap_or(usize::MAX).min(shape.min_length.saturating_add(TEXTS));
+    if !shape.kinds.contains(&Kind::String) || longest < shape.min_length {
+        return Vec::new();
+    }
+    // Any order will do, the same every time.
+    let mut state = 1_u64;
+    let mut choose = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    (0..count * 8)
+        .filter_map(|_| language.at_random(shape.min_length..=longest, &mut choose))
+        .map(Value::from)
+        .collect()
 }
 
 fn object(shape: &Shape, liked: &Shape) -> Option<Value> {

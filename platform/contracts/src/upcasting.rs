@@ -17,8 +17,13 @@ pub struct Raised {
     pub to: u32,
     /// How many documents of the older version it was tried on.
     pub tried: usize,
-    /// Gaps that the newer version would have for them without it.
+    /// Gaps that it closes: what shows them is raised to something valid.
     pub closes: Vec<Gap>,
+    /// Gaps between the schemas that no event falls into: what shows them, the older version's own struct refuses.
+    pub never_sent: Vec<Gap>,
+    /// Gaps that it doesn't close, or that no document shows.
+    #[serde(skip)]
+    pub left: Vec<Gap>,
     /// A document that it doesn't raise to a valid one, and why.
     pub failed: Option<FailedUpcast>,
 }
@@ -31,38 +36,54 @@ pub struct FailedUpcast {
 
 impl Raised {
     pub fn is_complete(&self) -> bool {
-        self.failed.is_none() && self.tried > 0
+        self.failed.is_none() && self.left.is_empty() && self.tried > 0
     }
 }
 
+enum Outcome {
+    Valid,
+    NeverSent,
+    Failed(String),
+}
+
 /// Raises what shows the `gaps`, the examples of the older version, and samples of it; each has to be valid by `newer`.
-pub fn try_upcaster(older: &'static SchemaEntry, to: u32, newer: &Shape, gaps: &[Gap]) -> Raised {
+pub fn try_upcaster(older: &'static SchemaEntry, to: u32, newer: &Shape, gaps: Vec<Gap>) -> Raised {
     let valid = validator_of(newer);
-    let shown = gaps.iter().filter_map(|gap| gap.witness.clone());
-    let examples = older.examples().filter(|example| example.valid);
-    let examples = examples.filter_map(|example| serde_json::from_str(example.text).ok());
-    let samples = Sampler::new(older, SEED)
-        .into_iter()
-        .flat_map(|mut sampler| std::iter::repeat_with(move || sampler.sample()).take(SAMPLES).filter_map(Result::ok));
+    let raise = |document: &Value| {
+        let text = RawValue::from_string(document.to_string()).expect("a value's text is JSON");
+        match older.raise(&text) {
+            Ok(newest) if valid.is_valid(&newest) => Outcome::Valid,
+            Ok(_) => Outcome::Failed("what it is raised to breaks the newer schema".to_owned()),
+            Err(_) if older.check(&text).is_err() => Outcome::NeverSent,
+            Err(error) => Outcome::Failed(error.to_string()),
+        }
+    };
     let mut raised = Raised {
         event: older.event_type.to_string(),
         from: older.version,
         to,
         tried: 0,
-        closes: gaps.to_vec(),
+        closes: Vec::new(),
+        never_sent: Vec::new(),
+        left: Vec::new(),
         failed: None,
     };
-    for document in shown.chain(examples).chain(samples) {
-        let text = RawValue::from_string(document.to_string()).expect("a value's text is JSON");
-        let why = match older.raise(&text) {
-            Ok(newest) if valid.is_valid(&newest) => None,
-            Ok(_) => Some("what it is raised to breaks the newer schema".to_owned()),
-            // Its schema can't say all that the struct asks for; nobody could have sent it.
-            Err(_) if older.check(&text).is_err() => continue,
-            Err(error) => Some(error.to_string()),
-        };
+    for gap in gaps {
+        match gap.witness.as_ref().map(&raise) {
+            Some(Outcome::Valid) => raised.closes.push(gap),
+            Some(Outcome::NeverSent) => raised.never_sent.push(gap),
+            Some(Outcome::Failed(_)) | None => raised.left.push(gap),
+        }
+    }
+    raised.tried = raised.closes.len();
+    let examples = older.examples().filter(|example| example.valid);
+    let examples = examples.filter_map(|example| serde_json::from_str(example.text).ok());
+    let samples = Sampler::new(older, SEED)
+        .into_iter()
+        .flat_map(|mut sampler| std::iter::repeat_with(move || sampler.sample()).take(SAMPLES).filter_map(Result::ok));
+    for document in examples.chain(samples) {
         raised.tried += 1;
-        if let Some(why) = why {
+        if let Outcome::Failed(why) = raise(&document) {
             raised.failed = Some(FailedUpcast { document, why });
             break;
         }

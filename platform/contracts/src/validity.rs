@@ -15,8 +15,17 @@ use crate::shape::Shape;
 ///
 /// Where `schema` is none.
 pub fn validator(schema: &Value) -> Validator {
+    try_validator(schema).expect("a schema that was read is one")
+}
+
+pub fn try_validator(schema: &Value) -> Option<Validator> {
     let options = jsonschema::options().should_validate_formats(true).with_format("email", |_: &str| true);
-    options.build(schema).expect("a schema that was read is one")
+    options.build(schema).ok()
+}
+
+/// `None` where a part is not judged: no document can be confirmed then.
+pub fn whole_validator(shape: &Shape) -> Option<Rc<Validator>> {
+    shape.is_judged().then(|| validator_of(shape))
 }
 
 /// Enough for all parts of two versions of every event.
@@ -69,7 +78,10 @@ pub fn payload_problems(entry: &SchemaEntry, data: &RawValue) -> Vec<PayloadProb
     if problems.is_empty()
         && let Err(error) = entry.check(data)
     {
-        problems.push(problem("", error.to_string()));
+        // `data.price.amountMinor`, `data.roles[0]`, as its reader names it.
+        let field = error.field.as_deref().and_then(|field| field.strip_prefix("data")).unwrap_or_default();
+        let pointer = field.replace(']', "").replace(['.', '['], "/");
+        problems.push(problem(&pointer, error.what));
     }
     problems
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use messaging::{QueueSettings, Subscriber};
+use messaging::{QueueSettings, Subscriber, TEMPORARY_CONSUMER};
 use metrics::counter;
 use schemas::{Envelope, Event, EventType, Newest, PayloadError};
 use sqlx::PgConnection;
@@ -28,7 +28,9 @@ pub struct Consumer {
 pub struct ConsumerBuilder(Consumer);
 
 impl Consumer {
+    /// Panics where the name is one of those that are there for a while only, whose queues are pruned with what they hold.
     pub fn named(name: &'static str) -> ConsumerBuilder {
+        assert!(!name.starts_with(TEMPORARY_CONSUMER), "a consumer called `{name}` would be taken for a temporary one");
         ConsumerBuilder(Self { name, handlers: BTreeMap::new() })
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use contracts::{Direction, Finding, Incompatible, Mode, Published, check, validator};
+use contracts::{Direction, Finding, Incompatible, Mode, Older, Published, Shape, check, gaps, validator};
 use schemas::{SchemaEntry, all_schemas};
 use serde_json::{Value, json};
 
@@ -204,4 +204,43 @@ fn every_field_of_every_event_is_guarded() {
         }
     }
     assert!(tried > 400, "{tried}");
+}
+
+/// Each pair was once taken for compatible, made a panic, or had no document to show.
+#[test]
+fn what_a_check_is_easily_wrong_about_is_judged_right() {
+    let gaps = |writer: Value, reader: Value| {
+        let [writer, reader] = [writer, reader].map(|schema| Shape::read(&schema).unwrap());
+        let found = gaps(&writer, &reader, Older::Writer);
+        found.into_iter().map(|gap| (gap.pointer, gap.rule.into_owned(), gap.witness.is_some())).collect::<Vec<_>>()
+    };
+    let found = |pointer: &str, rule: &str, shown| vec![(pointer.to_owned(), rule.to_owned(), shown)];
+    let map = |properties: Value| json!({"type": "object", "properties": properties, "additionalProperties": {"type": "string"}});
+    assert_eq!(gaps(map(json!({})), map(json!({"count": {"type": "integer"}}))), found("/count", "type", true));
+    let of = |schema: Value| json!({"type": "object", "properties": {"a": schema}});
+    let strict = |properties: Value| json!({"properties": properties, "unevaluatedProperties": false});
+    assert_eq!(gaps(strict(json!({"a": true})), strict(json!({}))), found("", "unevaluatedProperties", false));
+    assert_eq!(
+        gaps(of(json!({"enum": ["x", "y"]})), of(json!({"enum": ["x", "y"], "const": "x"}))),
+        found("/a", "enum", true)
+    );
+    let exact = |maximum: i64| of(json!({"type": "integer", "maximum": maximum}));
+    assert_eq!(gaps(exact((1 << 53) + 1), exact(1 << 53)), found("/a", "maximum", false));
+    let text = |longest: Value| of(json!({"type": "string", "maxLength": longest}));
+    assert_eq!(gaps(text(json!(u64::MAX)), text(json!(1_000_000_000))), found("/a", "maxLength", false));
+    assert_eq!(gaps(text(json!(1_000_000_000)), text(json!(5))), found("/a", "maxLength", true));
+    let list = |most: u64| {
+        of(
+            json!({"type": "array", "uniqueItems": true, "maxItems": most, "items": {"type": "string", "pattern": "^[a-z]{1,64}$"}}),
+        )
+    };
+    assert_eq!(gaps(list(64), list(32)), found("/a", "maxItems", true));
+    assert_eq!(gaps(list(u64::MAX), list(1_000_000_000)), found("/a", "maxItems", false));
+    let nested = |most: u64| of(of(json!({"type": "array", "items": {"type": "string", "maxLength": most}})));
+    assert_eq!(gaps(nested(9), nested(5)), found("/a/a/0", "maxLength", true));
+    for no_schema in [json!({"pattern": "("}), json!({"type": []}), of(json!({"$ref": "#/$defs/nothing"}))] {
+        assert!(Shape::read(&no_schema).is_err(), "{no_schema}");
+    }
+    let with_reference = |most: u64| json!({"$defs": {"t": {"type": "string"}}, "properties": {"a": {"$ref": "#/$defs/t"}, "b": {"maxLength": most}}, "required": ["a"]});
+    assert_eq!(gaps(with_reference(9), with_reference(5)), found("", "$defs", false));
 }

@@ -28,6 +28,8 @@ fn what_is_published_here_is_compatible_with_itself_in_full() {
     let [raised] = &report.raised[..] else { panic!("{:?}", report.raised) };
     assert_eq!((raised.event.as_str(), raised.from, raised.to), ("user.created", 1, 2));
     assert!(raised.is_complete() && raised.tried > 100, "{raised:?}");
+    // The first schema takes control characters in an address, which no reader ever took.
+    assert_eq!(raised.never_sent.iter().map(|gap| gap.pointer.as_str()).collect::<Vec<_>>(), ["/email"]);
     let closes: Vec<_> = raised.closes.iter().map(|gap| (gap.pointer.as_str(), &*gap.rule)).collect();
     for gap in
         [("/emailVerified", "required"), ("/roles", "required"), ("/status", "required"), ("/source", "maxLength")]
@@ -103,4 +105,32 @@ fn a_keyword_that_is_not_judged_does_not_pass() {
         _ => None,
     });
     assert_eq!(rules.collect::<Vec<_>>(), [("anyOf", false), ("anyOf", false)]);
+}
+
+#[test]
+fn a_field_that_more_people_may_see_is_told() {
+    let now = with(1, |schema| schema["properties"]["email"]["x-classification"] = "open".into());
+    let report = check(&now, &published_here(), &Landscape::default(), Mode::Full).unwrap();
+    let [Finding::Declassified { pointer, was, is, .. }] = &report.findings[..] else { panic!("{report:#?}") };
+    assert_eq!((pointer.as_str(), was.as_str(), is.as_str()), ("/email", "pii", "open"));
+    assert!(check(&published_here(), &now, &Landscape::default(), Mode::Full).unwrap().is_compatible());
+
+    let now = with(2, |schema| schema["properties"]["email"]["x-classification"] = "open".into());
+    let report = check(&now, &published_here(), &Landscape::default(), Mode::Full).unwrap();
+    assert!(matches!(&report.findings[..], [Finding::Declassified { older: 1, newer: 2, .. }]), "{report:#?}");
+}
+
+/// Trying it on what the older version's examples and samples hold would not tell.
+#[test]
+fn an_upcaster_closes_no_gap_that_no_document_shows() {
+    let mut released = published_here();
+    let first = released.get_mut(&("user.created".to_owned(), 1)).unwrap();
+    first["dependentRequired"] = json!({"email": ["source"]});
+    let report = check(&published_here(), &released, &Landscape::default(), Mode::Backward).unwrap();
+    let left = report.findings.iter().filter_map(|finding| match finding {
+        Finding::Incompatible(it) => Some((it.writer, it.reader, &*it.gap.rule, it.gap.witness.is_some())),
+        _ => None,
+    });
+    let rule = "dependentRequired";
+    assert_eq!(left.collect::<Vec<_>>(), [(1, 1, rule, false), (1, 2, rule, false)]);
 }
