@@ -43,7 +43,7 @@ impl World {
     pub async fn start(bus: TestBus) -> Self {
         let shop = database("AUTH_DATABASE_URL", SHOP_TABLES).await;
         let warehouse = database("USER_DATABASE_URL", WAREHOUSE_TABLES).await;
-        let (stop, clock) = (CancellationToken::new(), Clock::system());
+        let (soft, clock) = (CancellationToken::new(), Clock::system());
 
         // What has to be on the bus follows from who sends and who listens.
         let published = SENDS.iter().copied().collect();
@@ -56,16 +56,16 @@ impl World {
         partitions::maintain(&shop.pool, OUTBOX, clock.now()).await.unwrap();
         let wake = Wake::new();
         let relay = Relay::new(shop.pool.clone(), bus.bus.publisher(), RelaySettings::default(), clock.clone());
-        let relay = tokio::spawn(relay.run(wake.clone(), stop.clone()));
+        let relay = tokio::spawn(relay.run(wake.clone(), soft.clone()));
         let orders = Orders::new(shop.pool.clone(), wake, clock.clone());
 
         // The warehouse: any number of these may run.
         let settings = WorkerSettings { wait: Duration::from_secs(1), ..WorkerSettings::new("warehouse-1", "0.1.0") };
         let (queue_read, pool) = (queue.clone(), warehouse.pool.clone());
         let worker = Worker::new(consumer(), queue_read, dead_letters.clone(), pool, settings, clock);
-        let worker = tokio::spawn(worker.run(stop.clone(), CancellationToken::new()));
+        let worker = tokio::spawn(worker.run(soft.clone(), CancellationToken::new()));
 
-        Self { orders, shop, warehouse, queue, dead_letters, stop, relay, worker }
+        Self { orders, shop, warehouse, queue, dead_letters, stop: soft, relay, worker }
     }
 
     /// What the warehouse has to deliver, by order: to whom, and whether by express.
