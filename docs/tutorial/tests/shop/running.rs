@@ -1,8 +1,9 @@
 //! The shop at work.
 
 use fixtures::TestBus;
+use outbox::Wake;
 use schemas::Clock;
-use tutorial::{Order, OrderError, OrderPlacedV1, OrderPlacedV2};
+use tutorial::{Order, OrderError, OrderPlacedV1, OrderPlacedV2, Orders};
 
 use crate::world::{World, message, order};
 
@@ -26,10 +27,12 @@ async fn an_order_becomes_a_delivery(bus: TestBus) {
 
 async fn an_order_that_is_placed_again_ends_in_what_was_said_last(bus: TestBus) {
     let world = World::start(bus).await;
+    let now = Clock::system().now();
+    let orders = Orders::new(world.shop.pool.clone(), Wake::none(), Clock::reading(move || now));
     let first = order("Alice");
     let again = Order { delivery_name: "Bob".parse().unwrap(), ..first.clone() };
-    world.orders.place(first.clone()).await.unwrap();
-    world.orders.place(again).await.unwrap();
+    orders.place(first.clone()).await.unwrap();
+    orders.place(again).await.unwrap();
     world.until_applied(2).await;
     assert_eq!(world.deliveries().await[&first.id].0, "Bob");
     world.stop().await;
