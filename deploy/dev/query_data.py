@@ -24,23 +24,30 @@ from postgres import psql
 from programs import cargo
 
 
+def described() -> Iterator[tuple[str, Database, list[Path]]]:
+    """Every database that queries are described by: its variable, whose server it may be on, and what makes it."""
+    for database in DATABASES:
+        yield database.variable, database, sorted(ROOT.glob(f"migrations/{database.name}_db/*.sql"))
+    # The tutorial's services have the tables that every producer and every consumer has, and their own.
+    shared = ["migrations/auth_db/20261122100100_outbox.sql", "migrations/user_db/20261122100100_event_logs.sql"]
+    own = sorted(ROOT.glob("docs/tutorial/sql/*.sql"))
+    yield "TUTORIAL_DATABASE_URL", DATABASES[0], [*(ROOT / path for path in shared), *own]
+
+
 @contextmanager
 def scratch_databases() -> Iterator[dict[str, str]]:
     """New databases with all migrations, beside the real ones; yields their URLs by variable."""
     mark = secrets.token_hex(4)
-
-    def scratch(database: Database) -> str:
-        return f"sqlx_check_{mark}_{database.name}"
-
+    scratch = {variable: f"sqlx_check_{mark}_{variable.lower()}" for variable, _, _ in described()}
     try:
-        for database in DATABASES:
-            psql(database.url(), "-c", f"CREATE DATABASE {scratch(database)}")
-            for migration in sorted(ROOT.glob(f"migrations/{database.name}_db/*.sql")):
-                psql(database.url(database=scratch(database)), "-f", str(migration))
-        yield {database.variable: database.url(database=scratch(database)) for database in DATABASES}
+        for variable, server, files in described():
+            psql(server.url(), "-c", f"CREATE DATABASE {scratch[variable]}")
+            for file in files:
+                psql(server.url(database=scratch[variable]), "-f", str(file))
+        yield {variable: server.url(database=scratch[variable]) for variable, server, _ in described()}
     finally:
-        for database in DATABASES:
-            psql(database.url(), "-c", f"DROP DATABASE IF EXISTS {scratch(database)} WITH (FORCE)")
+        for variable, server, _ in described():
+            psql(server.url(), "-c", f"DROP DATABASE IF EXISTS {scratch[variable]} WITH (FORCE)")
 
 
 @contextmanager

@@ -26,21 +26,7 @@ pub struct SchemaEntry {
 
 /// One version of an event, and the newest one, to which readers raise it.
 const fn entry<E: Event, N: Newest>(producer: &'static str) -> SchemaEntry {
-    SchemaEntry {
-        event_type: E::TYPE,
-        version: E::VERSION,
-        producer,
-        schema: || schemars::schema_for!(E),
-        check: |text| read::json::<E>(text, Some("data")).map(drop),
-        raise: |data| {
-            let event = N::read(E::VERSION, data)?;
-            Ok(serde_json::to_value(event).expect("an event that was read can be written"))
-        },
-        wrap: |text, header| {
-            let event: E = read::json(text, Some("data"))?;
-            Ok(Envelope::new(&event, header).expect("an event that was read can be written"))
-        },
-    }
+    SchemaEntry::of::<E, N>(producer)
 }
 
 const fn newest<E: Newest>(producer: &'static str) -> SchemaEntry {
@@ -78,6 +64,26 @@ pub fn all() -> &'static [SchemaEntry] {
 }
 
 impl SchemaEntry {
+    /// Version `E` of an event, which readers raise to its newest version `N`. For events that live in another crate:
+    /// such an entry can be judged and sampled, but is not among [`all`].
+    pub const fn of<E: Event, N: Newest>(producer: &'static str) -> Self {
+        Self {
+            event_type: E::TYPE,
+            version: E::VERSION,
+            producer,
+            schema: || schemars::schema_for!(E),
+            check: |text| read::json::<E>(text, Some("data")).map(drop),
+            raise: |data| {
+                let event = N::read(E::VERSION, data)?;
+                Ok(serde_json::to_value(event).expect("an event that was read can be written"))
+            },
+            wrap: |text, header| {
+                let event: E = read::json(text, Some("data"))?;
+                Ok(Envelope::new(&event, header).expect("an event that was read can be written"))
+            },
+        }
+    }
+
     pub fn find(event_type: &str, version: u32) -> Option<&'static Self> {
         ALL.iter().find(|entry| entry.event_type.as_str() == event_type && entry.version == version)
     }

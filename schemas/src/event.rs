@@ -89,6 +89,7 @@ pub trait Newest: Event {
 }
 
 /// `event!("user.created", 2, UserCreatedV2, user_id);`: a struct is that version of that event, about that field.
+#[macro_export]
 macro_rules! event {
     ($event_type:literal, $version:literal, $name:ty, $($subject:tt).+) => {
         impl $crate::Event for $name {
@@ -103,33 +104,34 @@ macro_rules! event {
 }
 
 /// `newest!(V3, V2, V1);`: the newest version first, each of the others raised by `From` to the one before it.
+#[macro_export]
 macro_rules! newest {
     ($newest:ty $(, $older:ty)*) => {
         impl $crate::Newest for $newest {
-            fn read(version: u32, data: &serde_json::value::RawValue) -> Result<Self, $crate::PayloadError> {
+            fn read(version: u32, data: &$crate::for_macros::RawValue) -> Result<Self, $crate::PayloadError> {
                 let known = [$(<$older as $crate::Event>::VERSION,)* <$newest as $crate::Event>::VERSION];
-                $crate::event::newest!(@read known, version, data, $newest $(, $older)*)
+                $crate::newest!(@read known, version, data, $newest $(, $older)*)
             }
         }
     };
     (@read $known:ident, $version:ident, $data:ident, $this:ty $(, $older:ty)*) => {
         if $version == <$this as $crate::Event>::VERSION {
-            Ok($crate::read::json::<$this>($data.get(), Some("data"))?)
+            Ok($crate::for_macros::json::<$this>($data.get(), Some("data"))?)
         } else {
-            $crate::event::newest!(@raise $known, $version, $data, $this $(, $older)*)
+            $crate::newest!(@raise $known, $version, $data, $this $(, $older)*)
         }
     };
     (@raise $known:ident, $version:ident, $data:ident, $this:ty) => {
-        Err($crate::event::unknown_version::<$this>($version, &$known))
+        Err($crate::for_macros::unknown_version::<$this>($version, &$known))
     };
     (@raise $known:ident, $version:ident, $data:ident, $this:ty, $($older:ty),+) => {{
-        let older: Result<_, $crate::PayloadError> = $crate::event::newest!(@read $known, $version, $data, $($older),+);
+        let older: Result<_, $crate::PayloadError> = $crate::newest!(@read $known, $version, $data, $($older),+);
         older.map(<$this>::from)
     }};
 }
 pub(crate) use {event, newest};
 
-pub(crate) fn unknown_version<E: Event>(version: u32, known: &[u32]) -> PayloadError {
+pub fn unknown_version<E: Event>(version: u32, known: &[u32]) -> PayloadError {
     let mut known: Vec<_> = known.to_vec();
     known.sort_unstable();
     let known: Vec<_> = known.iter().map(u32::to_string).collect();

@@ -35,3 +35,11 @@ pub use redaction::{Classification, redact};
 pub use sequence::{InvalidSequence, Sequence};
 pub use user::*;
 pub use value::*;
+
+/// What [`event!`] and [`newest!`] write into the crates that use them. Not to be called by hand.
+#[doc(hidden)]
+pub mod for_macros {
+    pub use serde_json::value::RawValue;
+
+    pub use crate::{event::unknown_version, read::json};
+}

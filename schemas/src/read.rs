@@ -24,7 +24,7 @@ pub enum PayloadError {
     Unreadable(#[from] UnreadableJson),
 }
 
-pub(crate) fn json<T: DeserializeOwned>(text: &str, parent: Option<&str>) -> Result<T, UnreadableJson> {
+pub fn json<T: DeserializeOwned>(text: &str, parent: Option<&str>) -> Result<T, UnreadableJson> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         // What breaks the syntax may stand below a name that is the document's own; what is of the wrong type stands

@@ -199,3 +199,20 @@ fn the_image_copies_what_exists_and_ends_without_root_and_without_a_shell() {
         assert!(root().join(path).exists(), ".dockerignore lets in {path}, which is not there");
     }
 }
+
+/// Cargo reads all of them, whatever it builds; and images aren't built where tests run.
+#[test]
+fn the_manifests_and_sources_of_all_members_reach_the_image() {
+    let read = |file: &str| std::fs::read_to_string(root().join(file)).unwrap();
+    let (manifest, rules) = (read("Cargo.toml"), read(".dockerignore"));
+    let (members, _) = manifest.split_once("members = [").unwrap().1.split_once(']').unwrap();
+    let members: Vec<_> = members.split('"').skip(1).step_by(2).collect();
+    assert!(members.contains(&"cli"), "{members:?}");
+    for path in members.iter().flat_map(|member| [format!("{member}/Cargo.toml"), format!("{member}/src")]) {
+        let mut let_in = rules.lines().filter_map(|line| line.strip_prefix('!'));
+        let is_within =
+            |rule: &str| path.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let is_there = root().join(&path).exists();
+        assert!(!is_there || let_in.any(is_within), ".dockerignore keeps {path} out");
+    }
+}

@@ -18,6 +18,7 @@ mod schema;
 mod settings;
 mod starting;
 mod topology;
+mod tutorial;
 
 use std::process::Output;
 

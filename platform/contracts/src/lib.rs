@@ -29,5 +29,5 @@ pub use inclusion::{Gap, Older, gaps};
 pub use landscape::{Landscape, Reader, Sender};
 pub use sample::{SampleError, Sampler};
 pub use shape::{InvalidSchema, Shape};
-pub use upcasting::{FailedUpcast, Raised};
+pub use upcasting::{FailedUpcast, Raised, try_upcaster};
 pub use validity::{PayloadProblem, payload_problems, validator};

@@ -5,18 +5,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// `#[serde(default, with = "Optional::<T>", skip_serializing_if = "Option::is_none")]`: a field that is there or
 /// isn't. `null` is not a third way of saying so.
-pub(crate) struct Optional<T>(PhantomData<T>);
+pub struct Optional<T>(PhantomData<T>);
 
 impl<T> Optional<T> {
-    #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
-    pub(crate) fn serialize<S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error>
+    pub fn serialize<S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error>
     where
         T: Serialize,
     {
         value.serialize(serializer)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error>
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error>
     where
         T: Deserialize<'de>,
     {

@@ -11,21 +11,21 @@ use serde::{
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
-/// A UUID in its hyphenated spelling.
-pub(crate) struct Id;
+/// `#[serde(with = "Id")]` on a [`Uuid`]: in its hyphenated spelling. Classed `open`.
+pub struct Id;
 
-/// A moment in RFC 3339, in UTC, to the nanosecond at most.
-pub(crate) struct Instant;
+/// `#[serde(with = "Instant")]` on an [`OffsetDateTime`]: in RFC 3339, in UTC, to the nanosecond at most. Classed `open`.
+pub struct Instant;
 
 /// A moment in RFC 3339, in any offset that leaves it within the years 0 to 9999 in UTC.
 pub(crate) struct AnyOffset;
 
 impl Id {
-    pub(crate) fn serialize<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&id.hyphenated())
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
         deserializer.deserialize_str(Parsed {
             expected: "a UUID in its hyphenated spelling",
             parse: |text| if text.len() == 36 { Uuid::try_parse(text).ok() } else { None },
@@ -34,13 +34,13 @@ impl Id {
 }
 
 impl Instant {
-    pub(crate) fn serialize<S: Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
         let utc = time.checked_to_offset(UtcOffset::UTC);
         let text = utc.and_then(|time| time.format(&Rfc3339).ok());
         serializer.serialize_str(&text.ok_or_else(|| ser::Error::custom("a time beyond the years 0 to 9999"))?)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OffsetDateTime, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OffsetDateTime, D::Error> {
         let expected = "a date and time in RFC 3339, in UTC with `Z`, with at most nine decimals";
         deserializer.deserialize_str(Parsed { expected, parse: utc })
     }

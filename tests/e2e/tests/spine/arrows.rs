@@ -38,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("waypost-fixtures", &["waypost-schemas", "waypost-messaging", "waypost-migrations"]),
     ("waypost-mutants", &["waypost-schemas"]),
     ("e2e", &["waypost-schemas", "waypost-messaging", "waypost-worker"]),
+    ("tutorial", &["waypost-schemas", "waypost-outbox", "waypost-worker"]),
 ];
 
 /// Dependencies that one crate keeps to itself, so that everybody else sees what it makes of them.
