@@ -18,7 +18,7 @@ fn the_upcaster_closes_what_lies_between_the_versions() {
     assert_eq!(found, [("/express", "required")]);
 
     // With it they are read: tried on the documents that show the gaps, and on a hundred random ones.
-    let raised = try_upcaster(&V1, 2, &v2, &backward);
+    let raised = try_upcaster(&V1, 2, &v2, backward);
     assert!(raised.is_complete() && raised.tried > 100, "{raised:?}");
 
     // A reader that still runs with version 1 takes events of version 2.
