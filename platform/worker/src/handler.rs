@@ -1,6 +1,6 @@
 //! What a consumer writes: handlers, and how their failures are told apart.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use async_trait::async_trait;
 use schemas::{InboxKey, Newest, Sequence};
@@ -72,6 +72,10 @@ pub enum HandlerError {
     /// Told apart by its SQLSTATE.
     #[error("the database refused")]
     Database(#[from] sqlx::Error),
+    /// Took longer than it may, and was cancelled. Made by the worker; bisected, for it may have been one event that took
+    /// so long, or too many at a time.
+    #[error("took longer than {0:?}")]
+    TimedOut(Duration),
     /// Nobody has said: bisected like a Reject to find the event at fault, which then is tried again.
     #[error("failed")]
     Unclassified(#[source] Box<dyn Error + Send + Sync>),

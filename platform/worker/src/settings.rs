@@ -23,6 +23,8 @@ pub struct WorkerSettings {
     pub batch: usize,
     /// Transactions at a time.
     pub concurrency: usize,
+    /// How long a handler may take for one call, unless it says otherwise itself. Then it is cancelled, at the server too.
+    pub handler_timeout: Duration,
     /// Recorded attempts of an event before it is dead-lettered.
     pub max_attempts: u32,
     /// Back-off of an event that failed, by its attempts.
@@ -58,6 +60,7 @@ impl WorkerSettings {
             most_held_bytes: 64 * 1024 * 1024,
             batch: 100,
             concurrency: 4,
+            handler_timeout: Duration::from_secs(30),
             max_attempts: 5,
             retry: RetryDelay::new(Duration::from_secs(2), Duration::from_secs(15 * 60)),
             probe: RetryDelay::new(Duration::from_millis(500), Duration::from_secs(15)),

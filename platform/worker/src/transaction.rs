@@ -53,6 +53,7 @@ pub(crate) struct Transactions {
     pub pool: PgPool,
     pub lock_timeout: Duration,
     pub statement_timeout: Duration,
+    pub handler_timeout: Duration,
 }
 
 /// After cancelling at the server, the handler's future gets this long to notice.
@@ -79,12 +80,12 @@ impl Transactions {
                 biased;
                 worked = &mut work => worked,
                 () = cancel.cancelled() => {
-                    // Dropping the future alone would leave the server at work, holding its locks.
-                    if let Err(error) = inbox::cancel_backend(&self.pool, pid).await {
-                        tracing::warn!(%error, "could not cancel a transaction at the server");
-                    }
-                    let _ = tokio::time::timeout(CANCEL_GRACE, &mut work).await;
+                    self.cancel(pid, &mut work).await;
                     return Err(Broken::Cancelled);
+                }
+                () = tokio::time::sleep(self.handler_timeout) => {
+                    self.cancel(pid, &mut work).await;
+                    return Err(Broken::Isolate(HandlerError::TimedOut(self.handler_timeout)));
                 }
             }
         };
@@ -101,6 +102,16 @@ impl Transactions {
         histogram!("worker_transaction_seconds", "handler" => handler.name()).record(started.elapsed().as_secs_f64());
         histogram!("worker_transaction_events", "handler" => handler.name()).record(units.len() as f64);
         Ok(committed)
+    }
+}
+
+impl Transactions {
+    /// Dropping the future alone would leave the server at work, holding its locks.
+    async fn cancel<T>(&self, pid: i32, work: &mut (impl Future<Output = T> + Unpin)) {
+        if let Err(error) = inbox::cancel_backend(&self.pool, pid).await {
+            tracing::warn!(%error, "could not cancel a transaction at the server");
+        }
+        let _ = tokio::time::timeout(CANCEL_GRACE, work).await;
     }
 }
 

@@ -175,6 +175,7 @@ impl Worker {
             pool: self.pool.clone(),
             lock_timeout: settings.lock_timeout(),
             statement_timeout: settings.statement_timeout(),
+            handler_timeout: settings.handler_timeout,
         };
         let applier = Applier {
             transactions,

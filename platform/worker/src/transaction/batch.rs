@@ -313,10 +313,12 @@ fn failure_of(handler: &Arc<dyn AnyHandler>, error: &HandlerError) -> Failure {
     let (class, reason) = match error {
         HandlerError::Reject(_) => (FailureClass::Reject, "rejected"),
         HandlerError::Retry(_) | HandlerError::Unavailable(_) => (FailureClass::Retry, "retries-exhausted"),
+        HandlerError::TimedOut(_) => (FailureClass::Unclassified, "timed-out"),
         HandlerError::Database(_) | HandlerError::Unclassified(_) => (FailureClass::Unclassified, "failed"),
     };
     let inner: &(dyn Error + 'static) = match error {
         HandlerError::Database(error) => error,
+        HandlerError::TimedOut(_) => error,
         HandlerError::Reject(source)
         | HandlerError::Retry(source)
         | HandlerError::Unavailable(source)

@@ -23,7 +23,7 @@ pub(crate) fn broken_by_handler(error: HandlerError) -> Broken {
     match error {
         HandlerError::Retry(_) => Broken::Retry(error),
         HandlerError::Unavailable(_) => Broken::Unavailable(error),
-        HandlerError::Reject(_) | HandlerError::Unclassified(_) => Broken::Isolate(error),
+        HandlerError::Reject(_) | HandlerError::Unclassified(_) | HandlerError::TimedOut(_) => Broken::Isolate(error),
         HandlerError::Database(error) => broken_by_database(error),
     }
 }

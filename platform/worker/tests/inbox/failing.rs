@@ -269,3 +269,31 @@ async fn hand_back_all(world: &World, count: usize) -> Vec<RawMessage> {
     assert!(world.queue.change_visibility(&changes).await.iter().all(Result::is_ok));
     held
 }
+
+#[tokio::test]
+async fn a_handler_that_takes_too_long_is_cancelled_at_the_server_and_blames_one_event() {
+    let world = world().await;
+    let mut all = notes(7);
+    all.insert(3, note("stuck"));
+    world.send(&all).await;
+    let handler = CountNotes { stuck_on: Some("stuck"), ..CountNotes::default() };
+    // A long lease, so that no other limit of the transaction comes first.
+    let settings = WorkerSettings {
+        handler_timeout: Duration::from_millis(300),
+        lease: Duration::from_secs(600),
+        max_attempts: 2,
+        ..settings()
+    };
+    let running = world.start_with(&handler, settings, Clock::system());
+    assert_eq!(world.until_applied(7).await, once(7));
+    let dead = world.until_dead(1).await;
+    let report = dead[0].1.as_ref().unwrap();
+    assert_eq!((report.reason.as_str(), report.attempts), ("timed-out", 2));
+    assert_eq!(report.message, "took longer than 300ms");
+    let asleep =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(600)%'
+                     AND pid <> pg_backend_pid() AND state = 'active'";
+    assert_eq!(world.count(asleep).await, 0, "its statement should have ended at the server");
+    world.until_empty().await;
+    running.stop().await;
+}

@@ -65,6 +65,8 @@ pub struct CountNotes {
     pub calls: Arc<AtomicUsize>,
     /// Whether the handler ignores an error of the database, and goes on.
     pub swallows: bool,
+    /// The note whose statement would take ten minutes.
+    pub stuck_on: Option<&'static str>,
     /// Where the handler waits before it returns, if the test says so.
     pub gate: Option<Arc<Gate>>,
 }
@@ -135,6 +137,7 @@ impl Default for CountNotes {
             verdict: Arc::new(|_| Verdict::Applied),
             calls: Arc::default(),
             swallows: false,
+            stuck_on: None,
             gate: None,
         }
     }
@@ -175,6 +178,9 @@ impl ApplyEvents for CountNotes {
         .await?;
         if self.swallows {
             let _ = sqlx::query("SELECT 1 / 0").execute(&mut *connection).await;
+        }
+        if notes.iter().any(|note| Some(note.as_str()) == self.stuck_on) {
+            sqlx::query("SELECT pg_sleep(600)").execute(&mut *connection).await?;
         }
         if let Some(gate) = &self.gate {
             gate.entered.notify_one();
