@@ -133,8 +133,11 @@ async fn the_services_with_a_relay_of_its_own_deliver_a_registration_and_stop_cl
     installation.send_an_event_of_version_1_and_see_the_profile().await;
     let metrics =
         Client::new().get(format!("http://{worker_listen}/metrics")).send().await.unwrap().text().await.unwrap();
-    assert!(metrics.contains("worker_applied_total{handler=\"record_profile\"} 2"), "{metrics}");
-    let upcast = "worker_upcast_total{event_type=\"user.created\",version=\"1\"} 1";
+    assert!(
+        metrics.contains("waypost_worker_events_total{handler=\"record_profile\",outcome=\"applied\"} 2"),
+        "{metrics}"
+    );
+    let upcast = "waypost_worker_upcasts_total{event_type=\"user.created\",version=\"1\"} 1";
     assert!(metrics.contains(upcast), "{metrics}");
     for child in children {
         terminate(child).await;

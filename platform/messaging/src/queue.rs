@@ -31,6 +31,9 @@ pub struct Counts {
 pub trait Queue: Send + Sync + fmt::Debug {
     fn name(&self) -> &str;
 
+    /// What kind of queue it is, as OpenTelemetry calls it in `messaging.system`.
+    fn system(&self) -> &'static str;
+
     /// Hands out messages and hides them for `visibility`. The clock of that lease starts before this answers.
     async fn receive(&self, request: ReceiveRequest) -> Result<Vec<RawMessage>, BusError> {
         self.receive_until(request, &CancellationToken::new()).await

@@ -6,11 +6,10 @@
 use std::sync::Arc;
 
 use messaging::{EntryError, OutgoingMessage, Queue};
-use metrics::counter;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::lease::Held;
+use crate::{lease::Held, measure};
 
 /// The one attribute that carries every fact of a failure: attributes are scarce, a message may have ten.
 pub const FAILURE_ATTRIBUTE: &str = "waypost-failure";
@@ -82,7 +81,7 @@ impl DeadLetters {
             sent => sent,
         };
         if sent.is_ok() {
-            counter!("worker_dead_lettered_total", "reason" => report.reason.clone()).increment(1);
+            measure::dead_lettered(&report.reason);
             tracing::error!(
                 event_id = report.event_id,
                 event_type = report.event_type,

@@ -1,315 +1,309 @@
-//! From single messages to batches: one lane per handler, and one for suspects.
+//! From single messages to batches: one loop decides what begins, and everything it decides by is its own.
 //!
-//! A lane takes whatever has come together while transactions were running, so batches grow with the load and nothing
-//! waits for a batch to fill.
+//! Batches grow with the load. What has come together goes to its handler as soon as that handler has nothing to do; beside
+//! a running batch another begins when it is full, or when its first event has waited for [`LINGER`]. So an idle worker
+//! adds no wait, and a busy one makes few large transactions of many small ones. Which event may go, `order` knows.
 //!
-//! A suspect is a message that was received three times or more since its last failure on record, if there is one: its
-//! workers may have died of it. Suspects run alone in the process, with earlier work acknowledged, and in random order, so that of many that
-//! share a queue with one killer about half get through before each crash. The killer itself runs into the queue's
-//! receive limit.
+//! Suspects (see `suspects`) run alone: when one is due, nothing else begins until it is done; then others have their turn.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use metrics::{counter, histogram};
-use schemas::Clock;
-use tokio::sync::{RwLock, Semaphore, mpsc};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use uuid::Uuid;
 
 use crate::{
-    dead_letter::{DeadLetters, FailureReport},
-    decode::{Delivery, Unreadable, decode},
-    failure::{FailedEvent, Failure, FailureClass},
-    inbox,
+    decode::Delivery,
     lease::Held,
-    registry::{AnyHandler, Consumer},
-    settle::Settler,
-    transaction::{Applier, Settlement, Unit},
-    window::Window,
+    order::{Agenda, Batch, Place, Subject},
+    registry::Shape,
+    status::Status,
+    suspects::{SUSPECT_FROM, acquit},
+    work::Work,
 };
 
-const SUSPECT_FROM: u32 = 3;
-/// When the dead-letter queue can't be reached, the message goes back for this long.
-const DEAD_LETTER_RETRY: Duration = Duration::from_secs(30);
+/// How long a batch waits to fill while another one for its handler runs.
+const LINGER: Duration = Duration::from_millis(25);
+const TICK: Duration = Duration::from_millis(500);
 
-/// What every lane works with.
-pub(crate) struct Work {
-    pub consumer: Consumer,
-    pub applier: Applier,
-    pub settler: Settler,
-    pub dead_letters: DeadLetters,
-    pub window: Window,
-    pub clock: Clock,
-    pub batch: usize,
-    pub running: Arc<Semaphore>,
-    /// Read by ordinary batches, written by a suspect: that is how it runs alone.
-    pub solitude: RwLock<()>,
-}
+/// A delivery, and the line that it is for.
+pub(crate) type Addressed = (usize, Delivery);
 
-type Suspect = (Arc<dyn AnyHandler>, Delivery);
-
-/// The ends of the lanes that received messages are put in at.
-pub(crate) struct Lanes {
+/// Where received messages go in. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Inlet {
     work: Arc<Work>,
-    handlers: BTreeMap<&'static str, mpsc::UnboundedSender<Delivery>>,
-    suspects: mpsc::UnboundedSender<Suspect>,
-    rejections: TaskTracker,
+    ordinary: mpsc::UnboundedSender<Addressed>,
+    unproven: mpsc::UnboundedSender<Addressed>,
+    /// What is settled without a handler.
+    aside: TaskTracker,
 }
 
-impl Lanes {
-    /// Opens the lanes and spawns what works on them on `tasks`, until `stop`: then what hasn't started is handed back.
-    pub fn open(work: Arc<Work>, stop: &CancellationToken, tasks: &mut tokio::task::JoinSet<()>) -> Arc<Self> {
-        let mut handlers = BTreeMap::new();
-        for handler in work.consumer.handlers() {
-            let (sender, receiver) = mpsc::unbounded_channel();
-            handlers.insert(handler.event_type().as_str(), sender);
-            tasks.spawn(lane(work.clone(), handler.clone(), receiver, stop.clone()));
-        }
-        let (suspects, receiver) = mpsc::unbounded_channel();
-        tasks.spawn(suspect_lane(work.clone(), receiver, handlers.clone(), stop.clone()));
-        Arc::new(Self { work, handlers, suspects, rejections: TaskTracker::new() })
-    }
-
-    /// Reads messages and puts each in its lane.
+impl Inlet {
+    /// Reads messages and passes each on.
     pub fn deliver(&self, messages: Vec<Held>) {
         for held in messages {
-            match decode(&self.work.consumer, &self.work.window, self.work.clock.now(), held) {
-                Ok((handler, delivery)) => self.put(handler, delivery),
+            match self.work.read(held) {
+                Ok(addressed) => self.put(addressed),
                 Err(unreadable) => {
                     let work = self.work.clone();
-                    self.rejections.spawn(async move { work.reject(*unreadable).await });
+                    self.aside.spawn(async move { work.reject(*unreadable).await });
                 }
             }
         }
     }
 
-    fn put(&self, handler: Arc<dyn AnyHandler>, delivery: Delivery) {
-        let refused = if delivery.held.message.receive_count >= SUSPECT_FROM {
-            self.suspects.send((handler, delivery)).err().map(|error| error.0.1)
-        } else {
-            let lane = &self.handlers[handler.event_type().as_str()];
-            lane.send(delivery).err().map(|error| error.0)
-        };
-        // The lane has closed: the worker is stopping.
-        if let Some(delivery) = refused {
-            let settler = self.work.settler.clone();
-            self.rejections.spawn(async move { settler.release(vec![(delivery.held, Duration::ZERO)]).await });
+    fn put(&self, addressed: Addressed) {
+        let suspicious = addressed.1.held.message.receive_count >= SUSPECT_FROM;
+        let to = if suspicious { &self.unproven } else { &self.ordinary };
+        // The loop has ended: the worker is stopping.
+        if let Err(refused) = to.send(addressed) {
+            let (settler, (_, delivery)) = (self.work.settlements.settler.clone(), refused.0);
+            self.aside.spawn(async move { settler.release(vec![(delivery.held, Duration::ZERO)]).await });
         }
     }
 
-    /// Waits for what was settled outside a lane. Call when nothing is delivered any more.
-    pub async fn finish(&self) {
-        self.rejections.close();
-        self.rejections.wait().await;
+    /// Waits for what was settled aside. Call when nothing is delivered any more.
+    pub async fn finish(self) {
+        self.aside.close();
+        self.aside.wait().await;
     }
 }
 
-async fn lane(
+pub(crate) struct Dispatcher {
     work: Arc<Work>,
-    handler: Arc<dyn AnyHandler>,
-    mut waiting: mpsc::UnboundedReceiver<Delivery>,
-    stop: CancellationToken,
-) {
-    let batches = TaskTracker::new();
-    while let Some(Some(first)) = stop.run_until_cancelled(waiting.recv()).await {
-        let Some(permit) = stop.run_until_cancelled(work.running.clone().acquire_owned()).await else {
-            work.settler.release(vec![(first.held, Duration::ZERO)]).await;
-            break;
-        };
-        let mut batch = vec![first];
-        while batch.len() < work.batch
-            && let Ok(next) = waiting.try_recv()
-        {
-            batch.push(next);
-        }
-        let (work, handler, stop) = (work.clone(), handler.clone(), stop.clone());
-        batches.spawn(async move {
-            match stop.run_until_cancelled(work.solitude.read()).await {
-                Some(_others_may_run) => work.process(&handler, batch).await,
-                None => work.settler.release(batch.into_iter().map(|d| (d.held, Duration::ZERO)).collect()).await,
-            }
-            drop(permit);
-        });
-    }
-    waiting.close();
-    let mut rest = Vec::new();
-    while let Some(delivery) = waiting.recv().await {
-        rest.push((delivery.held, Duration::ZERO));
-    }
-    work.settler.release(rest).await;
-    batches.close();
-    batches.wait().await;
+    status: Status,
+    concurrency: usize,
+    most: usize,
+    agenda: Agenda<Delivery>,
+    suspects: Vec<Addressed>,
+    running: JoinSet<Ended>,
+    /// Batches that run, by line.
+    busy: Vec<usize>,
+    /// Where to look first for the next batch, so that no handler is always last.
+    turn: usize,
+    /// Whether it is a suspect's turn, as soon as nothing runs.
+    suspect_next: bool,
+    /// A suspect that is running.
+    alone: bool,
+    ordinary: mpsc::UnboundedReceiver<Addressed>,
+    proven: mpsc::UnboundedReceiver<Proven>,
 }
 
-async fn suspect_lane(
-    work: Arc<Work>,
-    mut arriving: mpsc::UnboundedReceiver<Suspect>,
-    handlers: BTreeMap<&'static str, mpsc::UnboundedSender<Delivery>>,
-    stop: CancellationToken,
-) {
-    let mut suspects: Vec<Suspect> = Vec::new();
-    while !stop.is_cancelled() {
-        let mut arrived = Vec::new();
-        if suspects.is_empty() {
-            match stop.run_until_cancelled(arriving.recv()).await {
-                Some(Some(first)) => arrived.push(first),
-                _ => break,
-            }
-        }
-        while let Ok(next) = arriving.try_recv() {
-            arrived.push(next);
-        }
-        suspects.extend(work.acquit(arrived, &handlers).await);
-        if suspects.is_empty() {
-            continue;
-        }
-        let (handler, delivery) = suspects.swap_remove(rand::random_range(..suspects.len()));
-        let alone = stop.run_until_cancelled(work.solitude.write()).await;
-        if alone.is_some() {
-            // Were this one to kill the process, what is done must not come again for it.
-            stop.run_until_cancelled(work.settler.flush()).await;
-        }
-        // A suspect is the last thing to begin while stopping.
-        if stop.is_cancelled() {
-            suspects.push((handler, delivery));
-            break;
-        }
-        counter!("worker_suspects_total").increment(1);
-        work.process(&handler, vec![delivery]).await;
-    }
-    arriving.close();
-    while let Some(suspect) = arriving.recv().await {
-        suspects.push(suspect);
-    }
-    let rest = suspects.into_iter().map(|(_, delivery)| (delivery.held, Duration::ZERO));
-    work.settler.release(rest.collect()).await;
+/// What came of a look into the records of failures.
+pub(crate) enum Proven {
+    /// Has failed, but killed nobody.
+    Ordinary(Addressed),
+    Suspect(Addressed),
 }
 
-impl Work {
-    /// Puts those into their ordinary lanes whose receives are explained by recorded failures: they have failed, but killed
-    /// nobody.
-    async fn acquit(
-        &self,
-        arrived: Vec<Suspect>,
-        handlers: &BTreeMap<&'static str, mpsc::UnboundedSender<Delivery>>,
-    ) -> Vec<Suspect> {
-        if arrived.is_empty() {
-            return arrived;
-        }
-        let keys: Vec<_> = arrived.iter().map(|(_, delivery)| delivery.key.as_uuid()).collect();
-        let ids: Vec<_> = arrived.iter().map(|(_, delivery)| delivery.held.message.id.0.clone()).collect();
-        let explained = match inbox::explained_receives(&self.applier.transactions.pool, &keys, &ids).await {
-            Ok(explained) => explained,
-            Err(error) => {
-                tracing::warn!(%error, "could not look for recorded failures; running messages alone");
-                return arrived;
-            }
+/// A batch that is done, and what may go on for that.
+struct Ended {
+    line: usize,
+    subjects: Vec<Subject>,
+}
+
+impl Dispatcher {
+    /// The loop, where its messages go in, and the task that looks at suspicious ones. `stop` ends all of it.
+    pub fn new(
+        work: Arc<Work>,
+        status: Status,
+        concurrency: usize,
+        most: usize,
+        stop: CancellationToken,
+    ) -> (Self, Inlet, impl Future<Output = ()> + Send + 'static) {
+        let (ordinary_in, ordinary) = mpsc::unbounded_channel();
+        let (unproven_in, unproven) = mpsc::unbounded_channel();
+        let (proven_in, proven) = mpsc::unbounded_channel();
+        let inlet =
+            Inlet { work: work.clone(), ordinary: ordinary_in, unproven: unproven_in, aside: TaskTracker::new() };
+        let acquitting = acquit(work.clone(), unproven, proven_in, stop);
+        let dispatcher = Self {
+            agenda: Agenda::with_lanes(work.lines.len()),
+            busy: vec![0; work.lines.len()],
+            work,
+            status,
+            concurrency,
+            most,
+            suspects: Vec::new(),
+            running: JoinSet::new(),
+            turn: 0,
+            suspect_next: false,
+            alone: false,
+            ordinary,
+            proven,
         };
-        let (acquitted, mut suspects): (Vec<_>, Vec<_>) = arrived.into_iter().partition(|(_, delivery)| {
-            let message = &delivery.held.message;
-            let explained = explained.get(&message.id.0).copied().unwrap_or(0);
-            message.receive_count.saturating_sub(explained) < SUSPECT_FROM
-        });
-        for (handler, delivery) in acquitted {
-            if let Err(closed) = handlers[handler.event_type().as_str()].send(delivery) {
-                suspects.push((handler, closed.0));
-            }
-        }
-        suspects
+        (dispatcher, inlet, acquitting)
     }
 
-    async fn process(&self, handler: &Arc<dyn AnyHandler>, batch: Vec<Delivery>) {
-        histogram!("worker_batch_messages", "handler" => handler.name()).record(batch.len() as f64);
-        let settlements = self.applier.apply(handler, units(batch)).await;
-        let mut released = Vec::new();
-        for (unit, settlement) in settlements {
-            match settlement {
-                Settlement::Acknowledge { duplicate } => self.acknowledge(handler, unit, duplicate),
-                Settlement::Release(delay) => {
-                    released.extend(unit.copies.into_iter().map(|delivery| (delivery.held, delay)));
-                }
-                Settlement::DeadLetter(report) => {
-                    // One dead letter for all copies in hand.
-                    let mut held = unit.copies.into_iter().map(|delivery| delivery.held);
-                    if let Some(first) = held.next() {
-                        let sent = self.dead_letter(first, &report).await;
-                        for copy in held {
-                            if sent {
-                                self.settler.delete(copy);
-                            } else {
-                                released.push((copy, DEAD_LETTER_RETRY));
-                            }
-                        }
+    /// Begins what may begin until `stop`; then finishes what runs, and hands back the rest.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !stop.is_cancelled() {
+            self.status.dispatching();
+            let due = self.begin_what_may(Instant::now());
+            tokio::select! {
+                () = stop.cancelled() => {}
+                Some(ended) = self.running.join_next() => self.ended(ended),
+                Some(addressed) = self.ordinary.recv() => {
+                    self.arrive(addressed);
+                    // All that a poll has brought goes together.
+                    while let Ok(more) = self.ordinary.try_recv() {
+                        self.arrive(more);
                     }
                 }
-                Settlement::Nothing => {}
+                Some(proven) = self.proven.recv() => match proven {
+                    Proven::Ordinary(addressed) => self.arrive(addressed),
+                    Proven::Suspect(addressed) => self.suspects.push(addressed),
+                },
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+                _ = tick.tick() => {}
             }
         }
-        self.settler.release(released).await;
+        self.hand_back_and_finish(tick).await;
     }
 
-    fn acknowledge(&self, handler: &Arc<dyn AnyHandler>, unit: Unit, duplicate: bool) {
-        let copies = unit.copies.len() as u64;
-        let duplicates = if duplicate { copies } else { copies - 1 };
-        counter!("worker_applied_total", "handler" => handler.name()).increment(u64::from(!duplicate));
-        counter!("worker_duplicates_total", "handler" => handler.name()).increment(duplicates);
-        if !duplicate && let Some(first) = unit.copies.first() {
-            let age = self.clock.now() - first.event_time();
-            histogram!("worker_event_age_seconds", "handler" => handler.name()).record(age.as_seconds_f64().max(0.0));
-        }
-        for delivery in unit.copies {
-            self.settler.delete(delivery.held);
-        }
+    fn arrive(&mut self, (line, delivery): Addressed) {
+        let place = place(&delivery);
+        self.agenda.arrive(line, place, Instant::now(), delivery);
     }
 
-    async fn dead_letter(&self, held: Held, report: &FailureReport) -> bool {
-        match self.dead_letters.send(&held, report).await {
-            Ok(()) => {
-                self.settler.delete(held);
-                true
+    fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
+        match ended {
+            Ok(Ended { line, subjects }) => {
+                self.alone = false;
+                self.busy[line] -= 1;
+                self.agenda.finish(subjects);
             }
-            Err(error) => {
-                tracing::error!(%error, "the dead-letter queue did not take a message; it goes back to its queue");
-                self.settler.release(vec![(held, DEAD_LETTER_RETRY)]).await;
-                false
-            }
+            // Handlers are fenced, so this is a mistake of the worker's own: it must not go on as if nothing were.
+            Err(died) if died.is_panic() => std::panic::resume_unwind(died.into_panic()),
+            Err(_) => {}
         }
     }
 
-    /// Dead-letters a message that no handler can ever get.
-    async fn reject(&self, unreadable: Unreadable) {
-        let Unreadable { held, envelope, reason, error } = unreadable;
-        let failure = Failure::new(FailureClass::Reject, reason.as_str(), self.consumer.name(), &*error);
-        let failed = FailedEvent {
-            failure: &failure,
-            event: envelope.as_ref().map(|(envelope, key)| (envelope, *key)),
-            message_id: &held.message.id.0,
-            receive_count: held.message.receive_count,
-            handler: None,
+    /// Answers when to look again, if that is to be without any other reason.
+    fn begin_what_may(&mut self, now: Instant) -> Option<Instant> {
+        if self.alone {
+            return None;
+        }
+        if self.suspect_next && !self.suspects.is_empty() {
+            if self.running.is_empty() {
+                self.begin_a_suspect();
+            }
+            return None;
+        }
+        let mut due = None;
+        for at in 0..self.busy.len() {
+            let line = (self.turn + at) % self.busy.len();
+            while self.has_room(line) {
+                match self.when(line, now) {
+                    When::Now => self.begin(line),
+                    When::At(then) => {
+                        due = due.into_iter().chain([then]).min();
+                        break;
+                    }
+                    When::NotYet => break,
+                }
+            }
+        }
+        self.turn += 1;
+        // Everybody had a turn.
+        self.suspect_next = !self.suspects.is_empty();
+        if self.suspect_next && self.running.is_empty() {
+            self.begin_a_suspect();
+        }
+        due
+    }
+
+    fn has_room(&self, line: usize) -> bool {
+        match self.work.lines[line].handler.shape() {
+            Shape::Perform { at_a_time } => self.busy[line] < at_a_time,
+            Shape::Apply => self.transactions() < self.concurrency,
+        }
+    }
+
+    fn transactions(&self) -> usize {
+        let lines = self.work.lines.iter().zip(&self.busy);
+        lines.filter(|(line, _)| line.handler.shape() == Shape::Apply).map(|(_, busy)| busy).sum()
+    }
+
+    fn when(&self, line: usize, now: Instant) -> When {
+        let Some(since) = self.agenda.first_since(line) else { return When::NotYet };
+        let waits = self.work.lines[line].handler.shape() == Shape::Apply
+            && self.busy[line] > 0
+            && self.agenda.ready(line) < self.most
+            && now < since + LINGER;
+        if waits { When::At(since + LINGER) } else { When::Now }
+    }
+
+    fn begin(&mut self, line: usize) {
+        let most = match self.work.lines[line].handler.shape() {
+            Shape::Apply => self.most,
+            // Each settles when it is done, and no slow one holds up others.
+            Shape::Perform { .. } => 1,
         };
-        // The dead letter itself carries the reason, so a database that is down doesn't hold it up.
-        if let Err(error) = self.applier.recorder.record(std::slice::from_ref(&failed)).await {
-            tracing::warn!(%error, "a rejection could not be recorded; its dead letter carries the reason");
+        let batch = self.agenda.take(line, most);
+        self.spawn(line, batch, false);
+    }
+
+    /// At random, so that of many that share a queue with one killer about half get through before each crash.
+    fn begin_a_suspect(&mut self) {
+        self.suspect_next = false;
+        let (line, delivery) = self.suspects.swap_remove(rand::random_range(..self.suspects.len()));
+        self.alone = true;
+        self.spawn(line, Batch { items: vec![delivery], subjects: Vec::new() }, true);
+    }
+
+    fn spawn(&mut self, line: usize, batch: Batch<Delivery>, alone: bool) {
+        self.busy[line] += 1;
+        let work = self.work.clone();
+        self.running.spawn(async move {
+            if alone {
+                // Were this one to kill the process, what is done must not come again for it.
+                work.settlements.settler.flush().await;
+                crate::measure::suspect();
+            }
+            work.process(&work.lines[line], batch.items).await;
+            Ended { line, subjects: batch.subjects }
+        });
+    }
+
+    async fn hand_back_and_finish(mut self, mut tick: tokio::time::Interval) {
+        self.ordinary.close();
+        self.proven.close();
+        let mut rest = self.agenda.clear();
+        rest.extend(self.suspects.drain(..).map(|(_, delivery)| delivery));
+        while let Some((_, delivery)) = self.ordinary.recv().await {
+            rest.push(delivery);
         }
-        let report = self.applier.recorder.report(&failed, 1);
-        self.dead_letter(held, &report).await;
+        while let Some(Proven::Ordinary((_, delivery)) | Proven::Suspect((_, delivery))) = self.proven.recv().await {
+            rest.push(delivery);
+        }
+        let settler = &self.work.settlements.settler;
+        settler.release(rest.into_iter().map(|delivery| (delivery.held, Duration::ZERO)).collect()).await;
+        loop {
+            self.status.dispatching();
+            tokio::select! {
+                ended = self.running.join_next() => match ended {
+                    Some(ended) => self.ended(ended),
+                    None => return,
+                },
+                _ = tick.tick() => {}
+            }
+        }
     }
 }
 
-/// Puts the copies of one event together, in the order of their first arrival.
-fn units(batch: Vec<Delivery>) -> Vec<Unit> {
-    let mut units: Vec<Unit> = Vec::with_capacity(batch.len());
-    let mut position: HashMap<Uuid, usize> = HashMap::with_capacity(batch.len());
-    for delivery in batch {
-        let at = *position.entry(delivery.key.as_uuid()).or_insert(units.len());
-        match units.get_mut(at) {
-            Some(unit) => unit.copies.push(delivery),
-            None => units.push(Unit { copies: vec![delivery] }),
-        }
+enum When {
+    Now,
+    At(Instant),
+    NotYet,
+}
+
+fn place(delivery: &Delivery) -> Place {
+    let envelope = &delivery.envelope;
+    Place {
+        subject: envelope.subject.as_deref().map(Into::into),
+        version: envelope.sequence.map(|sequence| (envelope.source.as_str().into(), sequence.get())),
     }
-    units
 }

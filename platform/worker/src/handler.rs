@@ -1,42 +1,33 @@
 //! What a consumer writes: handlers, and how their failures are told apart.
+//!
+//! There are two promises, each with a name of its own. [`ApplyEvents`] changes this service's tables in the transaction
+//! that holds the claims: exactly once in effect. [`PerformEffect`] does something outside, such as sending mail, with no
+//! transaction held across it: at least once, with the event's id as the idempotency key. An `async fn` can stand in for
+//! the first ([`ConsumerBuilder::apply_each`](crate::ConsumerBuilder::apply_each)), and [`Middleware`] goes around both.
+
+mod apply;
+mod each;
+mod middleware;
+mod perform;
 
 use std::{error::Error, time::Duration};
 
-use async_trait::async_trait;
-use schemas::{InboxKey, Newest, Sequence};
-use sqlx::PgConnection;
+use schemas::{InboxKey, Sequence};
 use time::OffsetDateTime;
 
-/// Changes this service's own tables, exactly once in effect.
-///
-/// The connection is inside the transaction that holds the claims in `event_logs`: what is written through it commits
-/// with the claims or not at all. The handler doesn't commit, and does nothing outside that transaction.
-#[async_trait]
-pub trait ApplyEvents: Send + Sync + 'static {
-    type Event: Newest;
+pub use apply::ApplyEvents;
+pub use each::ApplyEach;
+pub(crate) use each::Each;
+pub use middleware::{Call, Middleware, Next};
+pub use perform::{Effect, PerformEffect};
 
-    /// What the handler does (`record_profile`), as it is called in logs, metrics and tables.
-    const NAME: &'static str;
-
-    /// The fields of the payload that the handler reads, as JSON pointers (`/email`, `/price/currency`). With them a
-    /// check of schemas can say whom a change would break.
-    const READS: &'static [&'static str];
-
-    /// Applies events that were never applied before, all together: one statement for a hundred rows rather than a
-    /// hundred statements. Locks rows in a fixed order, so that two workers can't deadlock.
-    ///
-    /// Answers a verdict per event, at its position. An error rolls all of them back.
-    async fn apply(
-        &self,
-        connection: &mut PgConnection,
-        events: &[Received<'_, Self::Event>],
-    ) -> Result<Vec<Verdict>, HandlerError>;
-}
+type Cause = Box<dyn Error + Send + Sync>;
 
 /// One event, as a handler sees it.
 #[derive(Debug)]
 pub struct Received<'a, E> {
     pub event: &'a E,
+    /// The same for every copy of the event: the idempotency key for whatever the handler calls.
     pub key: InboxKey,
     pub source: &'a str,
     pub time: OffsetDateTime,
@@ -51,24 +42,25 @@ pub enum Verdict {
     /// Something newer was applied before: nothing changed, and nothing is wrong.
     Stale,
     /// This event can never be applied. The handler has changed nothing for it.
-    Reject(Box<dyn Error + Send + Sync>),
+    Reject(Cause),
     /// This event can't be applied yet. The handler has changed nothing for it.
-    Retry(Box<dyn Error + Send + Sync>),
+    Retry(Cause),
 }
 
-/// Why a batch could not be applied. Which one it is decides what happens to the messages.
+/// Why a batch could not be applied, or an effect not performed. Which one it is decides what happens to the messages.
 #[derive(Debug, thiserror::Error)]
 pub enum HandlerError {
     /// May work later: bisected to find the event that isn't ready, which backs off and is dead-lettered when its attempts
     /// run out. A verdict per event says the same without bisecting.
     #[error("could not be applied yet")]
-    Retry(#[source] Box<dyn Error + Send + Sync>),
+    Retry(#[source] Cause),
     /// Can never work: the batch is bisected, and the event at fault goes to the dead-letter queue at once.
     #[error("can never be applied")]
-    Reject(#[source] Box<dyn Error + Send + Sync>),
-    /// Something this handler needs is down: messages are held, no attempt is counted.
+    Reject(#[source] Cause),
+    /// Something this handler needs is down: messages are held, no attempt is counted, and the handler's `probe` is asked
+    /// until the dependency is back.
     #[error("a dependency is not available")]
-    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    Unavailable(#[source] Cause),
     /// Told apart by its SQLSTATE.
     #[error("the database refused")]
     Database(#[from] sqlx::Error),
@@ -78,23 +70,23 @@ pub enum HandlerError {
     TimedOut(Duration),
     /// Nobody has said: bisected like a Reject to find the event at fault, which then is tried again.
     #[error("failed")]
-    Unclassified(#[source] Box<dyn Error + Send + Sync>),
+    Unclassified(#[source] Cause),
 }
 
 impl HandlerError {
-    pub fn retry(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn retry(error: impl Into<Cause>) -> Self {
         Self::Retry(error.into())
     }
 
-    pub fn reject(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn reject(error: impl Into<Cause>) -> Self {
         Self::Reject(error.into())
     }
 
-    pub fn unavailable(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn unavailable(error: impl Into<Cause>) -> Self {
         Self::Unavailable(error.into())
     }
 
-    pub fn unclassified(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn unclassified(error: impl Into<Cause>) -> Self {
         Self::Unclassified(error.into())
     }
 }

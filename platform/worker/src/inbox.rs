@@ -92,6 +92,30 @@ pub(crate) async fn count_redeliveries(
     Ok(())
 }
 
+/// Whether an event is recorded; if it is, counts deliveries of it that were recognised as copies.
+pub(crate) async fn recognise(pool: &sqlx::PgPool, key: Uuid, copies: i32) -> Result<bool, sqlx::Error> {
+    let counted =
+        sqlx::query!("UPDATE event_logs SET redeliveries = redeliveries + $2 WHERE event_key = $1", key, copies);
+    Ok(counted.execute(pool).await?.rows_affected() > 0)
+}
+
+/// Records an effect that was performed, in a transaction of its own. Where another delivery was faster, this one was a
+/// copy, and is counted as such.
+pub(crate) async fn record(
+    pool: &sqlx::PgPool,
+    handler: &str,
+    event: &Delivery,
+    copies: usize,
+) -> Result<(), sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    let claimed = claim(&mut tx, handler, &[event]).await?;
+    let redeliveries = (copies - claimed.len()) as i32;
+    if redeliveries > 0 {
+        count_redeliveries(&mut tx, &[event.key.as_uuid()], &[redeliveries]).await?;
+    }
+    tx.commit().await
+}
+
 /// Fails in a transaction that has failed before.
 pub(crate) async fn prove_alive(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query_scalar::<_, i32>("SELECT 1").fetch_one(connection).await.map(drop)

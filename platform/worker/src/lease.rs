@@ -13,10 +13,12 @@ use std::{
     time::Duration,
 };
 
-use messaging::{EntryError, Queue, RawMessage, Receipt};
-use metrics::{counter, gauge};
+use messaging::{EntryError, MessageId, Queue, RawMessage, Receipt};
+use time::OffsetDateTime;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tokio_util::sync::CancellationToken;
+
+use crate::measure;
 
 /// A message in hand: its lease, and the credit it was received on. Dropping it gives both back, and the queue hands
 /// the message out again when its visibility ends.
@@ -39,25 +41,37 @@ pub(crate) struct Leases {
     length: Duration,
     next_id: AtomicU64,
     entries: Mutex<HashMap<u64, Entry>>,
+    handed_back: Mutex<HashMap<MessageId, HandedBack>>,
     /// Held during a round of extensions. See [`Leases::end`].
     round: tokio::sync::Mutex<()>,
 }
 
 struct Entry {
     receipt: Receipt,
+    sent_at: Option<OffsetDateTime>,
     since: Instant,
     expires: Instant,
     state: Arc<State>,
 }
 
+/// A message that is to be tried again. SQS forgets how old such a message is while it is hidden.
+struct HandedBack {
+    sent_at: OffsetDateTime,
+    /// By then somebody has it, here or in another worker.
+    until: Instant,
+}
+
 #[derive(Default)]
 struct State {
     lost: AtomicBool,
+    /// Its message is being deleted: that its receipt is void then is no loss.
+    settling: AtomicBool,
     /// Work to cancel when the lease is lost.
     work: Mutex<Option<CancellationToken>>,
 }
 
 /// SQS hides a message for twelve hours in all, counted from its receive.
+/// Source: `ChangeMessageVisibility`, SQS API Reference.
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 
 impl Leases {
@@ -67,18 +81,26 @@ impl Leases {
             length,
             next_id: AtomicU64::new(0),
             entries: Mutex::default(),
+            handed_back: Mutex::default(),
             round: tokio::sync::Mutex::default(),
         })
     }
 
     /// Takes up a lease that began at `since`, before the request that received the message.
-    pub fn begin(self: &Arc<Self>, receipt: Receipt, since: Instant) -> Lease {
+    pub fn begin(self: &Arc<Self>, message: &RawMessage, since: Instant) -> Lease {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let state = Arc::new(State::default());
-        let entry = Entry { receipt, since, expires: since + self.length, state: state.clone() };
+        let entry = Entry {
+            receipt: message.receipt.clone(),
+            sent_at: message.sent_at,
+            since,
+            expires: since + self.length,
+            state: state.clone(),
+        };
+        locked(&self.handed_back).remove(&message.id);
         let mut entries = self.entries();
         entries.insert(id, entry);
-        gauge!("worker_held_messages").set(entries.len() as f64);
+        measure::in_flight(entries.len());
         Lease { id, leases: self.clone(), state }
     }
 
@@ -87,6 +109,27 @@ impl Leases {
     pub async fn end(&self, leases: Vec<Lease>) {
         drop(leases);
         drop(self.round.lock().await);
+    }
+
+    /// Keeps in mind how old a message is that comes back after `delay`.
+    pub fn hand_back(&self, message: &RawMessage, delay: Duration) {
+        if let Some(sent_at) = message.sent_at {
+            let until = Instant::now() + delay + self.length;
+            locked(&self.handed_back).insert(message.id.clone(), HandedBack { sent_at, until });
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.entries().len()
+    }
+
+    /// When the oldest message was sent that is held, or was handed back and has not come again.
+    pub fn oldest(&self) -> Option<OffsetDateTime> {
+        let held = self.entries().values().filter_map(|entry| entry.sent_at).min();
+        let now = Instant::now();
+        let mut handed_back = locked(&self.handed_back);
+        handed_back.retain(|_, message| message.until > now);
+        held.into_iter().chain(handed_back.values().map(|message| message.sent_at)).min()
     }
 
     /// Extends and expires leases until `stop`.
@@ -119,24 +162,38 @@ impl Leases {
             .entries()
             .iter()
             .filter(|(_, entry)| entry.expires < asked_at + self.length * 4 / 5)
-            .filter(|(_, entry)| asked_at + self.length < entry.since + LONGEST)
-            .map(|(id, entry)| (*id, (entry.receipt.clone(), self.length)))
+            .filter_map(|(id, entry)| Some((*id, (entry.receipt.clone(), self.extension(entry, asked_at)?))))
             .unzip();
         if changes.is_empty() {
             return;
         }
         let results = self.queue.change_visibility(&changes).await;
-        for (id, result) in ids.into_iter().zip(results) {
+        let mut renewed = 0;
+        for ((id, (_, extension)), result) in ids.into_iter().zip(&changes).zip(results) {
             match result {
                 Ok(()) => {
+                    renewed += 1;
                     if let Some(entry) = self.entries().get_mut(&id) {
-                        entry.expires = asked_at + self.length;
+                        entry.expires = asked_at + *extension;
                     }
                 }
+                Err(EntryError::Gone { .. }) if self.is_settling(id) => {}
                 Err(EntryError::Gone { code }) => self.lose(id, &code),
                 Err(error) => tracing::warn!(%error, "a lease could not be extended; trying again until it runs out"),
             }
         }
+        measure::leases_renewed(renewed);
+    }
+
+    /// By how much a lease can be extended: whole seconds, and never beyond the longest. `None`: not any more.
+    fn extension(&self, entry: &Entry, asked_at: Instant) -> Option<Duration> {
+        let left = (entry.since + LONGEST).saturating_duration_since(asked_at);
+        let extension = self.length.min(Duration::from_secs(left.as_secs()));
+        (asked_at + extension > entry.expires).then_some(extension)
+    }
+
+    fn is_settling(&self, id: u64) -> bool {
+        self.entries().get(&id).is_none_or(|entry| entry.state.settling.load(Ordering::SeqCst))
     }
 
     fn expire(&self) {
@@ -150,16 +207,16 @@ impl Leases {
 
     fn lose(&self, id: u64, why: &str) {
         let Some(entry) = self.entries().remove(&id) else { return };
-        counter!("worker_leases_lost_total").increment(1);
+        measure::lease_lost();
         tracing::warn!(why, "a lease was lost; its work is cancelled and the queue will hand the message out again");
         entry.state.lost.store(true, Ordering::SeqCst);
-        if let Some(work) = entry.state.work.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(work) = locked(&entry.state.work).take() {
             work.cancel();
         }
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<u64, Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.entries)
     }
 }
 
@@ -168,9 +225,14 @@ impl Lease {
         self.state.lost.load(Ordering::SeqCst)
     }
 
+    /// From now on its message is being deleted.
+    pub fn settling(&self) {
+        self.state.settling.store(true, Ordering::SeqCst);
+    }
+
     /// Cancels `work` when the lease is lost, at once where it is lost already.
     pub fn guards(&self, work: &CancellationToken) {
-        *self.state.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(work.clone());
+        *locked(&self.state.work) = Some(work.clone());
         if self.is_lost() {
             work.cancel();
         }
@@ -181,6 +243,11 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let mut entries = self.leases.entries();
         entries.remove(&self.id);
-        gauge!("worker_held_messages").set(entries.len() as f64);
+        measure::in_flight(entries.len());
     }
+}
+
+/// Each of these is whole after every change of it, so a panic elsewhere does not spoil it.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,29 +15,45 @@
 //!
 //! Invariant: whatever happens to a worker, a message is either applied and acknowledged, or still the queue's.
 
+mod attempt;
+mod breaker;
 mod dead_letter;
 mod decode;
 mod dispatch;
+mod effect;
 mod failure;
 mod handler;
+mod heartbeat;
 mod inbox;
 mod lease;
 mod ledger;
-mod outage;
+mod line;
+mod measure;
+mod order;
 mod receive;
 mod registry;
 mod settings;
 mod settle;
+mod settlement;
+mod status;
+mod survey;
+mod suspects;
 mod transaction;
 mod window;
+mod work;
 mod worker;
 
 pub use dead_letter::{FAILURE_ATTRIBUTE, FailureReport, LARGEST_REPORT};
 pub use decode::{Delivery, Refusal, RejectedAs, preflight};
 pub use failure::FailureClass;
-pub use handler::{ApplyEvents, HandlerError, Received, Verdict};
+pub use handler::{
+    ApplyEach, ApplyEvents, Call, Effect, HandlerError, Middleware, Next, PerformEffect, Received, Verdict,
+};
+pub use heartbeat::{HEARTBEAT_EVERY, Seen, fleet};
 pub use ledger::{LastFailure, applied, last_failures, oldest_applicable};
+pub use measure::describe_metrics;
 pub use registry::{Consumer, ConsumerBuilder, Reading};
 pub use settings::{InvalidSettings, WorkerSettings};
+pub use status::Status;
 pub use window::{EVENT_FAILURES, EVENT_LOGS, maintain_inbox};
-pub use worker::{Status, Worker, WorkerError};
+pub use worker::{Worker, WorkerError};

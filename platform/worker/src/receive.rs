@@ -7,28 +7,31 @@
 use std::{sync::Arc, time::Duration};
 
 use messaging::{BusError, Queue, RawMessage, ReceiveRequest, RetryDelay};
-use metrics::{counter, gauge};
+use schemas::Clock;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    breaker::Circuits,
     failure::chain,
     lease::{Held, Leases},
-    outage::Outages,
+    measure::{self, Labels},
     settings::{POLL_KIB, POLL_MESSAGES, WorkerSettings},
-    worker::Status,
+    status::Status,
 };
 
 pub(crate) struct Receiver {
     pub queue: Arc<dyn Queue>,
     pub leases: Arc<Leases>,
-    pub outages: Outages,
+    pub circuits: Circuits,
     pub settings: Arc<WorkerSettings>,
     pub status: Status,
+    pub labels: Labels,
+    pub clock: Clock,
 }
 
 /// Room for one full poll.
@@ -43,6 +46,7 @@ struct Polled {
     answer: Result<Vec<RawMessage>, BusError>,
 }
 
+const TICK: Duration = Duration::from_millis(500);
 const POLL_RETRY: RetryDelay = RetryDelay::new(Duration::from_millis(500), Duration::from_secs(20));
 
 impl Receiver {
@@ -54,31 +58,36 @@ impl Receiver {
         let mut polls = JoinSet::new();
         let mut wanted = 1;
         let mut failures = 0;
+        let mut rest_until = Instant::now();
+        let mut tick = tokio::time::interval(TICK);
         while !stop.is_cancelled() {
+            self.status.receiving();
             tokio::select! {
                 () = stop.cancelled() => break,
-                credit = self.credit(&messages, &kib), if polls.len() < wanted => {
+                _ = tick.tick() => {}
+                credit = self.credit(&messages, &kib, rest_until), if polls.len() < wanted => {
                     polls.spawn(poll(self.queue.clone(), self.request(), credit, stop.clone()));
                 }
                 Some(polled) = polls.join_next() => {
-                    let Ok(polled) = polled else { continue };
-                    let received = self.take_up(polled, &deliver);
+                    let received = self.take_up(alive(polled), &deliver);
                     failures = if received.is_some() { 0 } else { failures + 1 };
                     wanted = match received {
                         Some(POLL_MESSAGES) => (wanted + 1).min(self.settings.most_polls),
                         Some(0) | None => 1,
                         Some(_) => wanted,
                     };
-                    gauge!("worker_polls_wanted").set(wanted as f64);
+                    measure::polls_wanted(wanted);
                     if received.is_none() {
-                        stop.run_until_cancelled(tokio::time::sleep(POLL_RETRY.after(failures))).await;
+                        rest_until = Instant::now() + POLL_RETRY.after(failures);
                     }
                 }
             }
         }
-        while let Some(polled) = polls.join_next().await {
-            if let Ok(polled) = polled {
-                self.take_up(polled, &deliver);
+        while !polls.is_empty() {
+            self.status.receiving();
+            tokio::select! {
+                Some(polled) = polls.join_next() => drop(self.take_up(alive(polled), &deliver)),
+                _ = tick.tick() => {}
             }
         }
     }
@@ -89,8 +98,9 @@ impl Receiver {
         ReceiveRequest { max: POLL_MESSAGES, wait, visibility: self.settings.lease }
     }
 
-    async fn credit(&self, messages: &Arc<Semaphore>, kib: &Arc<Semaphore>) -> Credit {
-        self.outages.over().await;
+    async fn credit(&self, messages: &Arc<Semaphore>, kib: &Arc<Semaphore>, rest_until: Instant) -> Credit {
+        tokio::time::sleep_until(rest_until).await;
+        self.circuits.until_all_closed().await;
         let messages = messages.clone().acquire_many_owned(POLL_MESSAGES as u32).await;
         let kib = kib.clone().acquire_many_owned(POLL_KIB as u32).await;
         let never_closed = "the semaphore is never closed";
@@ -104,24 +114,30 @@ impl Receiver {
         let messages = match answer {
             Ok(messages) => messages,
             Err(error) => {
-                counter!("worker_poll_failures_total").increment(1);
+                measure::poll_failed();
                 tracing::warn!(error = chain(&error), "a poll failed; trying again");
                 return None;
             }
         };
-        self.status.polled();
-        counter!("worker_received_total").increment(messages.len() as u64);
+        self.status.polled(messages.len());
+        self.labels.received(messages.len());
+        measure::last_poll(self.clock.now());
         let count = messages.len();
         let held = messages.into_iter().filter_map(|message| {
             // The queue may break its own limits; what has no credit left is left to come again.
             let kib = message.body.len().div_ceil(1024).clamp(1, credit.kib.num_permits().max(1));
             let parts = [credit.messages.split(1)?, credit.kib.split(kib)?];
-            let lease = self.leases.begin(message.receipt.clone(), since);
+            let lease = self.leases.begin(&message, since);
             Some(Held { message, lease, _credit: parts })
         });
         deliver(held.collect());
         Some(count)
     }
+}
+
+/// A poll that panicked is a mistake in the queue's client: a worker that went on would look well and receive nothing.
+fn alive(polled: Result<Polled, JoinError>) -> Polled {
+    polled.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))
 }
 
 async fn poll(queue: Arc<dyn Queue>, request: ReceiveRequest, credit: Credit, stop: CancellationToken) -> Polled {

@@ -1,21 +1,23 @@
 //! Which handler gets which event: one per (consumer, event type).
 
 use std::{
-    any::Any,
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
 };
 
-use async_trait::async_trait;
 use messaging::{QueueSettings, Subscriber, TEMPORARY_CONSUMER};
-use metrics::counter;
-use schemas::{Envelope, Event, EventType, Newest, PayloadError};
+use schemas::{EventType, Newest};
 use sqlx::PgConnection;
+
+mod erased;
+
+pub(crate) use erased::{AnyEvent, AnyHandler, Shape};
+use erased::{Applying, ApplyingEach, Performing};
 
 use crate::{
     decode::Delivery,
-    handler::{ApplyEvents, HandlerError, Received, Verdict},
+    handler::{ApplyEach, ApplyEvents, Call, Each, HandlerError, Middleware, Next, PerformEffect, Verdict},
 };
 
 /// A consumer: its name, which is its queue's, and its handlers. The topology follows from it.
@@ -23,6 +25,8 @@ use crate::{
 pub struct Consumer {
     name: &'static str,
     handlers: BTreeMap<&'static str, Arc<dyn AnyHandler>>,
+    around: Vec<Arc<dyn Middleware>>,
+    settings: QueueSettings,
 }
 
 pub struct ConsumerBuilder(Consumer);
@@ -31,7 +35,7 @@ impl Consumer {
     /// Panics where the name is one of those that are there for a while only, whose queues are pruned with what they hold.
     pub fn named(name: &'static str) -> ConsumerBuilder {
         assert!(!name.starts_with(TEMPORARY_CONSUMER), "a consumer called `{name}` would be taken for a temporary one");
-        ConsumerBuilder(Self { name, handlers: BTreeMap::new() })
+        ConsumerBuilder(Self { name, handlers: BTreeMap::new(), around: Vec::new(), settings: QueueSettings::DEFAULT })
     }
 
     pub fn name(&self) -> &'static str {
@@ -39,12 +43,12 @@ impl Consumer {
     }
 
     pub fn events(&self) -> BTreeSet<EventType> {
-        self.handlers.values().map(|handler| handler.event_type()).collect()
+        self.readings().map(|reading| reading.event_type).collect()
     }
 
     /// What this consumer needs on the bus.
     pub fn subscriber(&self) -> Subscriber {
-        Subscriber { consumer: self.name.to_owned(), events: self.events(), settings: QueueSettings::DEFAULT }
+        Subscriber { consumer: self.name.to_owned(), events: self.events(), settings: self.settings }
     }
 
     /// What each of its handlers reads.
@@ -59,6 +63,31 @@ impl Consumer {
     pub(crate) fn handlers(&self) -> impl Iterator<Item = &Arc<dyn AnyHandler>> {
         self.handlers.values()
     }
+
+    /// Calls a handler, with everything that goes around it.
+    pub(crate) async fn call(
+        &self,
+        handler: &dyn AnyHandler,
+        connection: Option<&mut PgConnection>,
+        deliveries: &[&Delivery],
+    ) -> Result<Vec<Verdict>, HandlerError> {
+        if self.around.is_empty() {
+            return handler.call(connection, deliveries).await;
+        }
+        let events = deliveries.iter().map(|delivery| &delivery.envelope).collect();
+        let call = Call { handler: handler.name(), events, connection };
+        let verdicts = Next { handler, around: &self.around, deliveries }.run(call).await?;
+        one_each(handler.name(), verdicts, deliveries.len())
+    }
+}
+
+/// A handler that answers for more or fewer events than it got has a mistake in it, and nothing of what it says counts.
+fn one_each(handler: &str, verdicts: Vec<Verdict>, events: usize) -> Result<Vec<Verdict>, HandlerError> {
+    if verdicts.len() == events {
+        return Ok(verdicts);
+    }
+    let got = verdicts.len();
+    Err(HandlerError::unclassified(format!("{handler} answered {got} verdicts for {events} events")))
 }
 
 /// A handler's part in a contract.
@@ -74,86 +103,57 @@ pub struct Reading {
 
 impl ConsumerBuilder {
     /// Panics where the event type has a handler already: that is a mistake in the program, and two handlers for one
-    /// event would need two claims.
+    /// event would need two claims. So do the two below.
     #[must_use]
-    pub fn apply<H: ApplyEvents>(mut self, handler: H) -> Self {
-        let event_type = H::Event::TYPE.as_str();
-        let before = self.0.handlers.insert(event_type, Arc::new(Typed(handler)));
-        assert!(before.is_none(), "`{event_type}` has two handlers in consumer `{}`", self.0.name);
+    pub fn apply<H: ApplyEvents>(self, handler: H) -> Self {
+        self.with(Arc::new(Applying(handler)))
+    }
+
+    /// An effect instead of a change: performed at least once, with no transaction held across it.
+    #[must_use]
+    pub fn perform<H: PerformEffect>(self, handler: H) -> Self {
+        self.with(Arc::new(Performing(handler)))
+    }
+
+    /// A function that applies one event after the other. `name` says what it does, `reads` the fields of the payload that
+    /// it reads, as JSON pointers.
+    #[must_use]
+    pub fn apply_each<E, F>(self, name: &'static str, reads: &'static [&'static str], function: F) -> Self
+    where
+        E: Newest,
+        F: for<'a> ApplyEach<'a, E> + 'static,
+    {
+        self.with(Arc::new(ApplyingEach::<E, F>::new(Each { name, reads, function })))
+    }
+
+    /// Goes around every handler of this consumer, inside of what was added before it.
+    #[must_use]
+    pub fn around(mut self, middleware: impl Middleware) -> Self {
+        self.0.around.push(Arc::new(middleware));
+        self
+    }
+
+    /// Its queue's settings, where the usual ones don't suit.
+    #[must_use]
+    pub fn queue(mut self, settings: QueueSettings) -> Self {
+        self.0.settings = settings;
         self
     }
 
     pub fn build(self) -> Consumer {
         self.0
     }
+
+    fn with(mut self, handler: Arc<dyn AnyHandler>) -> Self {
+        let event_type = handler.reading().event_type.as_str();
+        let before = self.0.handlers.insert(event_type, handler);
+        assert!(before.is_none(), "`{event_type}` has two handlers in consumer `{}`", self.0.name);
+        self
+    }
 }
 
 impl fmt::Debug for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Consumer").field("name", &self.name).field("events", &self.events()).finish_non_exhaustive()
-    }
-}
-
-/// A payload whose type only its handler knows.
-pub(crate) type AnyEvent = Box<dyn Any + Send + Sync>;
-
-/// A handler without its event type, so that one map holds them all.
-#[async_trait]
-pub(crate) trait AnyHandler: Send + Sync {
-    fn name(&self) -> &'static str;
-
-    fn event_type(&self) -> EventType;
-
-    fn reading(&self) -> Reading;
-
-    fn read(&self, envelope: &Envelope) -> Result<AnyEvent, PayloadError>;
-
-    /// `events` come from [`Self::read`] of this very handler.
-    async fn apply(&self, connection: &mut PgConnection, events: &[&Delivery]) -> Result<Vec<Verdict>, HandlerError>;
-}
-
-struct Typed<H>(H);
-
-#[async_trait]
-impl<H: ApplyEvents> AnyHandler for Typed<H> {
-    fn name(&self) -> &'static str {
-        H::NAME
-    }
-
-    fn event_type(&self) -> EventType {
-        H::Event::TYPE
-    }
-
-    fn reading(&self) -> Reading {
-        Reading { handler: H::NAME, event_type: H::Event::TYPE, version: H::Event::VERSION, fields: H::READS }
-    }
-
-    fn read(&self, envelope: &Envelope) -> Result<AnyEvent, PayloadError> {
-        let event = H::Event::read(envelope.schemaversion, &envelope.data)?;
-        if H::Event::needs_upcast(envelope.schemaversion) {
-            // Where this stands still for as long as a queue keeps messages, the old version is dead and can be removed.
-            let (event_type, version) = (envelope.event_type.clone(), envelope.schemaversion.to_string());
-            counter!("worker_upcast_total", "event_type" => event_type, "version" => version).increment(1);
-        }
-        Ok(Box::new(event))
-    }
-
-    async fn apply(&self, connection: &mut PgConnection, events: &[&Delivery]) -> Result<Vec<Verdict>, HandlerError> {
-        let received: Vec<_> = events
-            .iter()
-            .map(|delivery| Received {
-                event: delivery.event.downcast_ref::<H::Event>().expect("a handler gets what it has read itself"),
-                key: delivery.key,
-                source: &delivery.envelope.source,
-                time: delivery.event_time(),
-                sequence: delivery.envelope.sequence,
-            })
-            .collect();
-        let verdicts = self.0.apply(connection, &received).await?;
-        if verdicts.len() != events.len() {
-            let (got, want) = (verdicts.len(), events.len());
-            return Err(HandlerError::unclassified(format!("{} answered {got} verdicts for {want} events", H::NAME)));
-        }
-        Ok(verdicts)
     }
 }

@@ -6,16 +6,19 @@
 use std::{sync::Arc, time::Duration};
 
 use messaging::{EntryError, MAX_BATCH_ENTRIES, Queue, RetryDelay};
-use metrics::counter;
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{mpsc, oneshot},
+    task::{JoinError, JoinSet},
     time::Instant,
 };
 
-use crate::lease::{Held, Leases};
+use crate::{
+    lease::{Held, Leases},
+    measure,
+};
 
 const MAX_AGE: Duration = Duration::from_millis(10);
-const REQUESTS_IN_FLIGHT: u32 = 8;
+const REQUESTS_IN_FLIGHT: usize = 8;
 const ATTEMPTS: u32 = 6;
 const RETRY: RetryDelay = RetryDelay::new(Duration::from_millis(200), Duration::from_secs(5));
 
@@ -28,8 +31,14 @@ pub(crate) struct Settler {
 }
 
 enum Ask {
-    Delete(Held),
+    Delete(Committed),
     Flush(oneshot::Sender<()>),
+}
+
+/// A message whose work is done, and since when.
+struct Committed {
+    held: Held,
+    at: Instant,
 }
 
 impl Settler {
@@ -42,7 +51,9 @@ impl Settler {
 
     /// Deletes a message whose work is committed, soon.
     pub fn delete(&self, held: Held) {
-        if self.acknowledge.send(Ask::Delete(held)).is_err() {
+        held.lease.settling();
+        let committed = Committed { held, at: Instant::now() };
+        if self.acknowledge.send(Ask::Delete(committed)).is_err() {
             tracing::error!("the acknowledging task has ended; a copy of the message will come and be recognised");
         }
     }
@@ -61,7 +72,10 @@ impl Settler {
         if messages.is_empty() {
             return;
         }
-        counter!("worker_released_total").increment(messages.len() as u64);
+        measure::released(messages.len());
+        for (held, delay) in &messages {
+            self.leases.hand_back(&held.message, *delay);
+        }
         let (leases, mut changes): (Vec<_>, Vec<_>) =
             messages.into_iter().map(|(held, delay)| (held.lease, (held.message.receipt, delay))).unzip();
         self.leases.end(leases).await;
@@ -79,69 +93,94 @@ impl Settler {
 }
 
 async fn acknowledge_until_closed(queue: Arc<dyn Queue>, mut asked: mpsc::UnboundedReceiver<Ask>) {
-    let permits = Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT as usize));
-    let mut waiting: Vec<Held> = Vec::with_capacity(MAX_BATCH_ENTRIES);
+    let mut requests = JoinSet::new();
+    let mut waiting: Vec<Committed> = Vec::with_capacity(MAX_BATCH_ENTRIES);
     let mut due = Instant::now();
     loop {
         let ask = tokio::select! {
             biased;
             () = tokio::time::sleep_until(due), if !waiting.is_empty() => {
-                request(&queue, &permits, &mut waiting).await;
+                request(&queue, &mut requests, &mut waiting).await;
+                continue;
+            }
+            Some(ended) = requests.join_next() => {
+                alive(ended);
                 continue;
             }
             ask = asked.recv() => ask,
         };
         match ask {
-            Some(Ask::Delete(held)) => {
+            Some(Ask::Delete(committed)) => {
                 if waiting.is_empty() {
                     due = Instant::now() + MAX_AGE;
                 }
-                waiting.push(held);
+                waiting.push(committed);
                 if waiting.len() == MAX_BATCH_ENTRIES {
-                    request(&queue, &permits, &mut waiting).await;
+                    request(&queue, &mut requests, &mut waiting).await;
                 }
             }
             Some(Ask::Flush(done)) => {
-                request(&queue, &permits, &mut waiting).await;
-                drop(permits.acquire_many(REQUESTS_IN_FLIGHT).await);
+                request(&queue, &mut requests, &mut waiting).await;
+                all_answered(&mut requests).await;
                 // Whoever asked may have stopped waiting.
                 let _ = done.send(());
             }
             None => {
-                request(&queue, &permits, &mut waiting).await;
-                drop(permits.acquire_many(REQUESTS_IN_FLIGHT).await);
+                request(&queue, &mut requests, &mut waiting).await;
+                all_answered(&mut requests).await;
                 return;
             }
         }
     }
 }
 
-async fn request(queue: &Arc<dyn Queue>, permits: &Arc<Semaphore>, waiting: &mut Vec<Held>) {
+async fn request(queue: &Arc<dyn Queue>, requests: &mut JoinSet<()>, waiting: &mut Vec<Committed>) {
     if waiting.is_empty() {
         return;
     }
-    let held = std::mem::replace(waiting, Vec::with_capacity(MAX_BATCH_ENTRIES));
+    if requests.len() == REQUESTS_IN_FLIGHT
+        && let Some(ended) = requests.join_next().await
+    {
+        alive(ended);
+    }
+    let committed = std::mem::replace(waiting, Vec::with_capacity(MAX_BATCH_ENTRIES));
     let queue = queue.clone();
-    let permit = permits.clone().acquire_owned().await;
-    tokio::spawn(async move {
-        delete(&*queue, held).await;
-        drop(permit);
-    });
+    requests.spawn(async move { delete(&*queue, committed).await });
 }
 
-async fn delete(queue: &dyn Queue, mut held: Vec<Held>) {
+async fn all_answered(requests: &mut JoinSet<()>) {
+    while let Some(ended) = requests.join_next().await {
+        alive(ended);
+    }
+}
+
+/// Were a request to panic and nobody to notice, what it had to acknowledge would come again and again.
+fn alive(ended: Result<(), JoinError>) {
+    if let Err(died) = ended {
+        std::panic::resume_unwind(died.into_panic());
+    }
+}
+
+async fn delete(queue: &dyn Queue, mut committed: Vec<Committed>) {
     for attempt in 1..=ATTEMPTS {
-        let receipts: Vec<_> = held.iter().map(|held| held.message.receipt.clone()).collect();
+        let receipts: Vec<_> = committed.iter().map(|committed| committed.held.message.receipt.clone()).collect();
         let results = queue.delete(&receipts).await;
-        counter!("worker_delete_requests_total").increment(1);
-        // What is gone was redelivered meanwhile: the copy will be recognised and deleted in its turn.
-        held = held.into_iter().zip(results).filter(|(_, result)| can_retry(result)).map(|(held, _)| held).collect();
-        if held.is_empty() {
+        let mut failed = Vec::new();
+        for (committed, result) in committed.into_iter().zip(results) {
+            // What is gone was redelivered meanwhile: the copy will be recognised and deleted in its turn.
+            if can_retry(&result) {
+                failed.push(committed);
+            } else {
+                measure::acknowledged(committed.at.elapsed());
+            }
+        }
+        committed = failed;
+        if committed.is_empty() {
             return;
         }
         tokio::time::sleep(RETRY.after(attempt)).await;
     }
-    tracing::warn!(messages = held.len(), "could not acknowledge; copies will come and be recognised");
+    tracing::warn!(messages = committed.len(), "could not acknowledge; copies will come and be recognised");
 }
 
 fn can_retry(result: &Result<(), EntryError>) -> bool {

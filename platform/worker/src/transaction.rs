@@ -3,45 +3,30 @@
 mod batch;
 mod classify;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::Pin, time::Duration};
 
 use futures_util::FutureExt;
-use metrics::{counter, histogram};
 use sqlx::{PgConnection, PgPool};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-pub(crate) use batch::{Applier, Settlement};
-use classify::{Broken, broken_by_database, broken_by_handler};
+pub(crate) use batch::Applier;
+pub(crate) use classify::{Broken, broken_by_claim, broken_by_database, broken_by_handler};
 
 use crate::{
-    decode::Delivery,
     handler::{HandlerError, Verdict},
     inbox,
-    registry::AnyHandler,
+    line::Line,
+    measure::Labels,
+    registry::Consumer,
+    settlement::Unit,
 };
-
-/// One event of a batch, with every copy of it that is in hand. They settle together.
-pub(crate) struct Unit {
-    pub copies: Vec<Delivery>,
-}
-
-impl Unit {
-    fn event(&self) -> &Delivery {
-        &self.copies[0]
-    }
-
-    fn key(&self) -> Uuid {
-        self.event().key.as_uuid()
-    }
-}
 
 /// What a committed transaction says of one of its events.
 #[derive(Debug)]
 pub(crate) enum Committed {
-    /// Applied, or nothing to apply: to be acknowledged.
-    Done,
+    Applied,
+    Stale,
     /// Applied by an earlier delivery.
     Duplicate,
     /// The handler refused this one, and its claim was given back.
@@ -51,6 +36,8 @@ pub(crate) enum Committed {
 #[derive(Clone)]
 pub(crate) struct Transactions {
     pub pool: PgPool,
+    pub consumer: Consumer,
+    pub labels: Labels,
     pub lock_timeout: Duration,
     pub statement_timeout: Duration,
     pub handler_timeout: Duration,
@@ -61,31 +48,44 @@ const CANCEL_GRACE: Duration = Duration::from_secs(3);
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 impl Transactions {
-    /// Applies `units` in one transaction; commits all of it or nothing. Cancelled by `cancel` up to the COMMIT, which
-    /// is never interrupted: its outcome would be unknown.
-    pub async fn run(
+    /// Applies `units` in one transaction; commits all of it or nothing. Cancelled by `cancel` and by the handler's time-out
+    /// up to the COMMIT, which is never interrupted: its outcome would be unknown.
+    pub async fn run(&self, line: &Line, units: &[Unit], cancel: &CancellationToken) -> Result<Vec<Committed>, Broken> {
+        let started = Instant::now();
+        let ran = self.claim_apply_commit(line, units, cancel).await;
+        let error = ran.as_ref().err().map_or("", Broken::as_str);
+        self.labels.called(line.name(), units.len(), started.elapsed(), error);
+        ran
+    }
+
+    pub fn timeout(&self, line: &Line) -> Duration {
+        line.handler.timeout().unwrap_or(self.handler_timeout)
+    }
+
+    async fn claim_apply_commit(
         &self,
-        handler: &Arc<dyn AnyHandler>,
+        line: &Line,
         units: &[Unit],
         cancel: &CancellationToken,
     ) -> Result<Vec<Committed>, Broken> {
-        let started = Instant::now();
         let mut tx = self.pool.begin_with(BEGIN).await.map_err(broken_by_database)?;
         let pid = inbox::prepare(&mut tx, self.lock_timeout, self.statement_timeout).await;
         let pid = pid.map_err(broken_by_database)?;
+        let timeout = self.timeout(line);
         let worked = {
-            let work = AssertUnwindSafe(claim_and_apply(&mut tx, handler, units)).catch_unwind();
+            let work = AssertUnwindSafe(self.claim_and_apply(&mut tx, line, units)).catch_unwind();
             tokio::pin!(work);
             tokio::select! {
                 biased;
                 worked = &mut work => worked,
                 () = cancel.cancelled() => {
-                    self.cancel(pid, &mut work).await;
+                    let _ = self.cancel(pid, work).await;
                     return Err(Broken::Cancelled);
                 }
-                () = tokio::time::sleep(self.handler_timeout) => {
-                    self.cancel(pid, &mut work).await;
-                    return Err(Broken::Isolate(HandlerError::TimedOut(self.handler_timeout)));
+                () = tokio::time::sleep(timeout) => {
+                    // A server that can't be told is one that does not answer, and no event is to blame.
+                    self.cancel(pid, work).await.map_err(broken_by_database)?;
+                    return Err(Broken::Isolate(HandlerError::TimedOut(timeout)));
                 }
             }
         };
@@ -99,73 +99,80 @@ impl Transactions {
         // A lost connection here leaves the outcome unknown. The next run's claims tell: what was committed comes back
         // as a duplicate.
         tx.commit().await.map_err(broken_by_database)?;
-        histogram!("worker_transaction_seconds", "handler" => handler.name()).record(started.elapsed().as_secs_f64());
-        histogram!("worker_transaction_events", "handler" => handler.name()).record(units.len() as f64);
         Ok(committed)
     }
-}
 
-impl Transactions {
-    /// Dropping the future alone would leave the server at work, holding its locks.
-    async fn cancel<T>(&self, pid: i32, work: &mut (impl Future<Output = T> + Unpin)) {
-        if let Err(error) = inbox::cancel_backend(&self.pool, pid).await {
+    /// Ends at the server what `work` is waiting for. Dropping the future alone would leave the server at work, holding its
+    /// locks.
+    async fn cancel<F: Future>(&self, pid: i32, work: Pin<&mut F>) -> Result<(), sqlx::Error> {
+        let cancelled = inbox::cancel_backend(&self.pool, pid).await;
+        if let Err(error) = &cancelled {
             tracing::warn!(%error, "could not cancel a transaction at the server");
         }
         let _ = tokio::time::timeout(CANCEL_GRACE, work).await;
+        cancelled
     }
-}
 
-async fn claim_and_apply(
-    connection: &mut PgConnection,
-    handler: &Arc<dyn AnyHandler>,
-    units: &[Unit],
-) -> Result<Vec<Committed>, Broken> {
-    let events: Vec<_> = units.iter().map(Unit::event).collect();
-    let claimed = inbox::claim(connection, handler.name(), &events).await.map_err(classify::broken_by_claim)?;
-    let is_new: Vec<_> = units.iter().map(|unit| claimed.contains(&unit.key())).collect();
+    async fn claim_and_apply(
+        &self,
+        connection: &mut PgConnection,
+        line: &Line,
+        units: &[Unit],
+    ) -> Result<Vec<Committed>, Broken> {
+        let events: Vec<_> = units.iter().map(Unit::event).collect();
+        let claimed = inbox::claim(connection, line.name(), &events).await.map_err(broken_by_claim)?;
+        let is_new: Vec<_> = units.iter().map(|unit| claimed.contains(&unit.key())).collect();
 
-    let fresh: Vec<_> = events.iter().zip(&is_new).filter(|(_, new)| **new).map(|(event, _)| *event).collect();
-    let verdicts = match fresh.is_empty() {
-        true => Vec::new(),
-        false => handler.apply(connection, &fresh).await.map_err(broken_by_handler)?,
-    };
-
-    let mut refused = Vec::new();
-    let mut verdicts = verdicts.into_iter();
-    let mut outcomes = Vec::with_capacity(units.len());
-    for (unit, new) in units.iter().zip(&is_new) {
-        let outcome = match new.then(|| verdicts.next()).flatten() {
-            None => Committed::Duplicate,
-            Some(Verdict::Applied) => Committed::Done,
-            Some(Verdict::Stale) => {
-                counter!("worker_stale_total", "handler" => handler.name()).increment(1);
-                Committed::Done
-            }
-            Some(Verdict::Reject(error)) => Committed::Refused(HandlerError::Reject(error)),
-            Some(Verdict::Retry(error)) => Committed::Refused(HandlerError::Retry(error)),
+        let fresh: Vec<_> = events.iter().zip(&is_new).filter(|(_, new)| **new).map(|(event, _)| *event).collect();
+        let verdicts = if fresh.is_empty() {
+            Vec::new()
+        } else {
+            let called = self.consumer.call(&*line.handler, Some(&mut *connection), &fresh).await;
+            called.map_err(broken_by_handler)?
         };
-        if matches!(outcome, Committed::Refused(_)) {
-            refused.push(unit.key());
-        }
-        outcomes.push(outcome);
-    }
-    inbox::unclaim(connection, &refused).await.map_err(broken_by_database)?;
 
-    let (keys, copies): (Vec<_>, Vec<_>) = units
-        .iter()
-        .zip(&outcomes)
-        .filter_map(|(unit, outcome)| {
+        let mut verdicts = verdicts.into_iter();
+        let outcomes: Vec<_> = is_new
+            .iter()
+            .map(|new| match new.then(|| verdicts.next()).flatten() {
+                None => Committed::Duplicate,
+                Some(Verdict::Applied) => Committed::Applied,
+                Some(Verdict::Stale) => Committed::Stale,
+                Some(Verdict::Reject(error)) => Committed::Refused(HandlerError::Reject(error)),
+                Some(Verdict::Retry(error)) => Committed::Refused(HandlerError::Retry(error)),
+            })
+            .collect();
+        self.keep_books(connection, units, &outcomes).await.map_err(broken_by_database)?;
+        Ok(outcomes)
+    }
+
+    /// Gives back the claims of what was refused, and counts the copies of what was not.
+    async fn keep_books(
+        &self,
+        connection: &mut PgConnection,
+        units: &[Unit],
+        outcomes: &[Committed],
+    ) -> Result<(), sqlx::Error> {
+        let mut refused = Vec::new();
+        let (mut keys, mut redeliveries) = (Vec::new(), Vec::new());
+        for (unit, outcome) in units.iter().zip(outcomes) {
             let copies = match outcome {
-                Committed::Done => unit.copies.len() - 1,
+                Committed::Applied | Committed::Stale => unit.copies.len() - 1,
                 Committed::Duplicate => unit.copies.len(),
-                Committed::Refused(_) => 0,
+                Committed::Refused(_) => {
+                    refused.push(unit.key());
+                    0
+                }
             };
-            (copies > 0).then(|| (unit.key(), copies as i32))
-        })
-        .unzip();
-    inbox::count_redeliveries(connection, &keys, &copies).await.map_err(broken_by_database)?;
-    // A handler that swallows a database error leaves a transaction that PostgreSQL will roll back, and answers COMMIT
-    // without an error for. Any statement tells.
-    inbox::prove_alive(connection).await.map_err(broken_by_database)?;
-    Ok(outcomes)
+            if copies > 0 {
+                keys.push(unit.key());
+                redeliveries.push(copies as i32);
+            }
+        }
+        inbox::unclaim(connection, &refused).await?;
+        inbox::count_redeliveries(connection, &keys, &redeliveries).await?;
+        // A handler that swallows a database error leaves a transaction that PostgreSQL will roll back, and answers COMMIT
+        // without an error for. Any statement tells.
+        inbox::prove_alive(connection).await
+    }
 }

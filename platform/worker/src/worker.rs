@@ -1,35 +1,34 @@
 //! The worker: puts the parts together, and takes them apart again in order when it stops.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use messaging::Queue;
 use schemas::Clock;
 use sqlx::PgPool;
-use tokio::{
-    sync::{RwLock, Semaphore},
-    task::{JoinError, JoinSet},
-    time::Instant,
-};
-use tokio_util::sync::CancellationToken;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    attempt::Attempts,
+    breaker::{Breaker, Circuits, Probing},
     dead_letter::DeadLetters,
-    dispatch::{Lanes, Work},
+    dispatch::Dispatcher,
+    effect::Performer,
     failure::Recorder,
+    heartbeat::Heartbeat,
     lease::Leases,
-    outage::Outages,
+    line::Line,
+    measure::{self, Labels},
     receive::Receiver,
     registry::Consumer,
     settings::{InvalidSettings, WorkerSettings},
     settle::Settler,
+    settlement::Settlements,
+    status::Status,
+    survey::Survey,
     transaction::{Applier, Transactions},
     window::{EVENT_LOGS, Window},
+    work::Work,
 };
 
 /// A consumer at work on its queue.
@@ -41,7 +40,7 @@ pub struct Worker {
     pool: PgPool,
     settings: Arc<WorkerSettings>,
     clock: Clock,
-    outages: Outages,
+    circuits: Circuits,
     status: Status,
 }
 
@@ -57,15 +56,6 @@ pub enum WorkerError {
     EndedEarly,
 }
 
-/// What health checks want to know. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Status {
-    started: Instant,
-    /// Milliseconds after `started`, plus one; zero is never.
-    last_poll: Arc<AtomicU64>,
-    outages: Outages,
-}
-
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60 * 60);
 /// After a hard stop, what is left of messages goes back to the queue within this time.
 const HARD_STOP: Duration = Duration::from_secs(5);
@@ -79,9 +69,9 @@ impl Worker {
         settings: WorkerSettings,
         clock: Clock,
     ) -> Self {
-        let outages = Outages::none();
-        let status = Status { started: Instant::now(), last_poll: Arc::default(), outages: outages.clone() };
-        Self { consumer, queue, dead_letters, pool, settings: Arc::new(settings), clock, outages, status }
+        let circuits = Circuits::all_closed();
+        let status = Status::new(circuits.clone());
+        Self { consumer, queue, dead_letters, pool, settings: Arc::new(settings), clock, circuits, status }
     }
 
     pub fn status(&self) -> Status {
@@ -95,13 +85,15 @@ impl Worker {
         let now = self.clock.now();
         let window = Window::from(now - EVENT_LOGS.keep);
         window.maintain(&self.pool, now).await?;
+        measure::begin();
 
         let leases = Leases::new(self.queue.clone(), self.settings.lease);
         let (settler, acknowledging) = Settler::new(self.queue.clone(), leases.clone());
         let stop = soft.child_token();
-        let work = self.work(&settler, &window, &stop, &hard);
+        let probing = TaskTracker::new();
+        let work = self.work(settler, &window, &stop, &hard, probing.clone());
 
-        // What lanes and polls still need while they end.
+        // What batches and polls still need while they end.
         let last = CancellationToken::new();
         // Where either of them dies, its guard stops the worker: nothing would be extended, or acknowledged, any more.
         let (kept, acknowledged) = (stop.clone().drop_guard(), stop.clone().drop_guard());
@@ -116,14 +108,17 @@ impl Worker {
         });
 
         let mut tasks = JoinSet::new();
-        let lanes = Lanes::open(work, &stop, &mut tasks);
+        let WorkerSettings { concurrency, batch, .. } = *self.settings;
+        let (dispatcher, inlet, acquitting) =
+            Dispatcher::new(work, self.status.clone(), concurrency, batch, stop.clone());
+        tasks.spawn(dispatcher.run(stop.clone()));
+        tasks.spawn(acquitting);
         tasks.spawn(maintain(window, self.pool.clone(), self.clock.clone(), stop.clone()));
-        let receiver =
-            Receiver { queue: self.queue, leases, outages: self.outages, settings: self.settings, status: self.status };
-        let delivering = lanes.clone();
+        tasks.spawn(self.survey(leases.clone()).run(stop.clone()));
+        tasks.spawn(self.heartbeat().run(stop.clone()));
         tasks.spawn({
-            let stop = stop.clone();
-            async move { receiver.run(|messages| delivering.deliver(messages), stop).await }
+            let (receiver, stop, inlet) = (self.receiver(leases), stop.clone(), inlet.clone());
+            async move { receiver.run(|messages| inlet.deliver(messages), stop).await }
         });
         tracing::info!(consumer = self.consumer.name(), "working");
 
@@ -139,9 +134,10 @@ impl Worker {
                 stop.cancel();
             }
         }
-        lanes.finish().await;
-        drop((lanes, settler));
-        // Every settler is gone now, so this ends when the last acknowledgement is answered.
+        inlet.finish().await;
+        // Probing ends with `stop`. Every settler is gone then, so this ends when the last acknowledgement is answered.
+        probing.close();
+        probing.wait().await;
         let flushed = tokio::select! {
             ended = acknowledging => {
                 outcome = outcome.and(ended.map_err(WorkerError::Died));
@@ -157,12 +153,19 @@ impl Worker {
 
     fn work(
         &self,
-        settler: &Settler,
+        settler: Settler,
         window: &Window,
         soft: &CancellationToken,
         hard: &CancellationToken,
+        probing: TaskTracker,
     ) -> Arc<Work> {
         let settings = &self.settings;
+        let probing =
+            Probing { circuits: self.circuits.clone(), delay: settings.probe, tasks: probing, soft: soft.clone() };
+        let database = Breaker::of_database(self.pool.clone(), probing.clone());
+        let lines = self.consumer.handlers().map(|handler| {
+            Line::new(handler.clone(), database.clone(), self.pool.clone(), probing.clone(), settings.hold)
+        });
         let recorder = Recorder {
             pool: self.pool.clone(),
             clock: self.clock.clone(),
@@ -173,31 +176,79 @@ impl Worker {
         };
         let transactions = Transactions {
             pool: self.pool.clone(),
+            consumer: self.consumer.clone(),
+            labels: self.labels(),
             lock_timeout: settings.lock_timeout(),
             statement_timeout: settings.statement_timeout(),
             handler_timeout: settings.handler_timeout,
         };
-        let applier = Applier {
-            transactions,
-            recorder,
-            outages: self.outages.clone(),
-            window: window.clone(),
+        let attempts = Attempts { recorder, window: window.clone(), clock: self.clock.clone(), retry: settings.retry };
+        let settlements = Settlements {
+            settler,
+            dead_letters: DeadLetters(self.dead_letters.clone()),
             clock: self.clock.clone(),
-            settings: settings.clone(),
+            status: self.status.clone(),
+        };
+        let applier = Applier {
+            transactions: transactions.clone(),
+            attempts: attempts.clone(),
+            settlements: settlements.clone(),
+            hard: hard.clone(),
+        };
+        let performer = Performer {
+            transactions,
+            attempts,
+            settlements: settlements.clone(),
             soft: soft.clone(),
             hard: hard.clone(),
         };
         Arc::new(Work {
             consumer: self.consumer.clone(),
+            lines: lines.collect(),
             applier,
-            settler: settler.clone(),
-            dead_letters: DeadLetters(self.dead_letters.clone()),
+            performer,
+            settlements,
             window: window.clone(),
             clock: self.clock.clone(),
-            batch: settings.batch,
-            running: Arc::new(Semaphore::new(settings.concurrency)),
-            solitude: RwLock::new(()),
         })
+    }
+
+    fn labels(&self) -> Labels {
+        Labels { system: self.queue.system(), queue: self.queue.name().to_owned(), consumer: self.consumer.name() }
+    }
+
+    fn receiver(&self, leases: Arc<Leases>) -> Receiver {
+        Receiver {
+            queue: self.queue.clone(),
+            leases,
+            circuits: self.circuits.clone(),
+            settings: self.settings.clone(),
+            status: self.status.clone(),
+            labels: self.labels(),
+            clock: self.clock.clone(),
+        }
+    }
+
+    fn survey(&self, leases: Arc<Leases>) -> Survey {
+        Survey {
+            queue: self.queue.clone(),
+            dead_letters: self.dead_letters.clone(),
+            leases,
+            status: self.status.clone(),
+            labels: self.labels(),
+            clock: self.clock.clone(),
+        }
+    }
+
+    fn heartbeat(&self) -> Heartbeat {
+        Heartbeat {
+            pool: self.pool.clone(),
+            status: self.status.clone(),
+            settings: self.settings.clone(),
+            consumer: self.consumer.name(),
+            queue: self.queue.name().to_owned(),
+            clock: self.clock.clone(),
+        }
     }
 }
 
@@ -208,23 +259,5 @@ async fn maintain(window: Window, pool: PgPool, clock: Clock, stop: Cancellation
         if let Err(error) = window.maintain(&pool, clock.now()).await {
             tracing::warn!(%error, "could not maintain the weeks of the inbox; trying again in an hour");
         }
-    }
-}
-
-impl Status {
-    pub(crate) fn polled(&self) {
-        let millis = self.started.elapsed().as_millis() as u64;
-        self.last_poll.store(millis + 1, Ordering::Relaxed);
-    }
-
-    /// How long ago the queue last answered a poll; `None` before it first did.
-    pub fn since_last_poll(&self) -> Option<Duration> {
-        let at = Duration::from_millis(self.last_poll.load(Ordering::Relaxed).checked_sub(1)?);
-        Some(self.started.elapsed().saturating_sub(at))
-    }
-
-    /// Whether polling rests because a dependency is down.
-    pub fn is_waiting_for_dependency(&self) -> bool {
-        self.outages.is_any()
     }
 }

@@ -50,6 +50,10 @@ impl Queue for SqsQueue {
         &self.name
     }
 
+    fn system(&self) -> &'static str {
+        "aws_sqs"
+    }
+
     async fn receive_until(
         &self,
         request: ReceiveRequest,

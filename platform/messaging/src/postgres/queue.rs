@@ -83,6 +83,10 @@ impl Queue for PostgresQueue {
         &self.name
     }
 
+    fn system(&self) -> &'static str {
+        "postgresql"
+    }
+
     async fn receive_until(
         &self,
         request: ReceiveRequest,

@@ -1,6 +1,6 @@
 //! Telling failures apart by what has to happen next.
 
-use crate::handler::HandlerError;
+use crate::{handler::HandlerError, line::Needs};
 
 /// Why a transaction did not commit.
 #[derive(Debug)]
@@ -12,17 +12,33 @@ pub(crate) enum Broken {
     /// Bad luck with others' transactions: the same batch again, at once.
     Transient(HandlerError),
     /// Something is down: hold the batch and probe.
-    Unavailable(HandlerError),
+    Unavailable(Needs, HandlerError),
     /// The handler asked for another attempt later: bisect, for it is seldom all of them that aren't ready.
     Retry(HandlerError),
     /// One of the events may be at fault: bisect.
     Isolate(HandlerError),
 }
 
+impl Broken {
+    /// As metrics call it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::WindowMoved => "window-moved",
+            Self::Transient(_) => "transient",
+            Self::Unavailable(..) => "unavailable",
+            Self::Retry(_) => "retry",
+            Self::Isolate(HandlerError::Reject(_)) => "reject",
+            Self::Isolate(HandlerError::TimedOut(_)) => "timeout",
+            Self::Isolate(_) => "unclassified",
+        }
+    }
+}
+
 pub(crate) fn broken_by_handler(error: HandlerError) -> Broken {
     match error {
         HandlerError::Retry(_) => Broken::Retry(error),
-        HandlerError::Unavailable(_) => Broken::Unavailable(error),
+        HandlerError::Unavailable(_) => Broken::Unavailable(Needs::Dependency, error),
         HandlerError::Reject(_) | HandlerError::Unclassified(_) | HandlerError::TimedOut(_) => Broken::Isolate(error),
         HandlerError::Database(error) => broken_by_database(error),
     }
@@ -33,7 +49,7 @@ pub(crate) fn broken_by_database(error: sqlx::Error) -> Broken {
     let code = match &error {
         Database(database) => database.code().unwrap_or_default().into_owned(),
         Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed => {
-            return Broken::Unavailable(HandlerError::Database(error));
+            return Broken::Unavailable(Needs::Database, HandlerError::Database(error));
         }
         _ => return Broken::Isolate(HandlerError::Database(error)),
     };
@@ -43,10 +59,12 @@ pub(crate) fn broken_by_database(error: sqlx::Error) -> Broken {
         "40001" | "40P01" | "55P03" => Broken::Transient(HandlerError::Database(error)),
         // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, object_not_in_prerequisite_state (a
         // database that accepts no connections), read_only_sql_transaction (a standby after a failover).
-        "57P01" | "57P02" | "57P03" | "57P04" | "55000" | "25006" => Broken::Unavailable(HandlerError::Database(error)),
+        "57P01" | "57P02" | "57P03" | "57P04" | "55000" | "25006" => {
+            Broken::Unavailable(Needs::Database, HandlerError::Database(error))
+        }
         // Connection exceptions, insufficient resources, a role or database that is not let in (any more).
         code if ["08", "53", "28", "3D"].iter().any(|class| code.starts_with(class)) => {
-            Broken::Unavailable(HandlerError::Database(error))
+            Broken::Unavailable(Needs::Database, HandlerError::Database(error))
         }
         // Data exceptions and broken constraints: the same data would break them again.
         code if code.starts_with("22") || code.starts_with("23") => Broken::Isolate(HandlerError::Reject(error.into())),

@@ -105,6 +105,10 @@ impl Queue for LosesLeases {
         self.0.name()
     }
 
+    fn system(&self) -> &'static str {
+        self.0.system()
+    }
+
     async fn receive_until(
         &self,
         request: ReceiveRequest,

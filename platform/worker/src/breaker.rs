@@ -1,0 +1,284 @@
+//! Circuit breakers: one for the database, one for whatever else each handler needs.
+//!
+//! SQS counts every receive, also of a message that is released at once. Retrying through the queue while something is
+//! down would therefore dead-letter healthy messages, twenty receives later. A message in hand costs nothing: so a breaker
+//! that opens stops polling and has batches wait under their leases, while the dependency itself is asked whether it is
+//! back. No message is a probe. When it answers, one batch goes first, and the others follow when that one got through.
+//!
+//! ```text
+//! closed ──trip──► open ──the probe answers──► trial ──the batch got through──► closed
+//!                   ▲                            │
+//!                   └───────────trip─────────────┘     nobody waits for it: closed
+//! ```
+//!
+//! Invariant: while a breaker is open somebody probes, until the worker stops; so no breaker stays open for want of a
+//! batch that could close it.
+
+use std::{
+    error::Error,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use messaging::RetryDelay;
+use sqlx::PgPool;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{failure::chain, measure};
+
+type Answer = Result<(), Box<dyn Error + Send + Sync>>;
+type Ask = dyn Fn() -> BoxFuture<'static, Answer> + Send + Sync;
+
+/// How many breakers are not closed. Polling stops while there is any.
+#[derive(Debug, Clone)]
+pub(crate) struct Circuits(watch::Sender<usize>);
+
+impl Circuits {
+    pub fn all_closed() -> Self {
+        Self(watch::Sender::new(0))
+    }
+
+    pub fn is_any_open(&self) -> bool {
+        *self.0.borrow() > 0
+    }
+
+    pub async fn until_all_closed(&self) {
+        let mut open = self.0.subscribe();
+        // The sender lives in `self`, so this can't fail.
+        let _ = open.wait_for(|open| *open == 0).await;
+    }
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Breaker(Arc<Inner>);
+
+struct Inner {
+    dependency: &'static str,
+    ask: Box<Ask>,
+    delay: RetryDelay,
+    state: Mutex<State>,
+    changed: Notify,
+    circuits: Circuits,
+    probing: TaskTracker,
+    soft: CancellationToken,
+}
+
+struct State {
+    phase: Phase,
+    /// Since when it is not closed.
+    since: Option<Instant>,
+    /// How often it was asked since then.
+    probes: u32,
+    waiting: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Closed,
+    Open,
+    Trial { begun: bool },
+}
+
+/// What the breakers of one worker share.
+#[derive(Clone)]
+pub(crate) struct Probing {
+    pub circuits: Circuits,
+    pub delay: RetryDelay,
+    pub tasks: TaskTracker,
+    /// No more probing once this is cancelled.
+    pub soft: CancellationToken,
+}
+
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Breaker {
+    pub fn new(
+        dependency: &'static str,
+        probing: Probing,
+        ask: impl Fn() -> BoxFuture<'static, Answer> + Send + Sync + 'static,
+    ) -> Self {
+        let Probing { circuits, delay, tasks, soft } = probing;
+        let state = State { phase: Phase::Closed, since: None, probes: 0, waiting: 0 };
+        measure::circuit(dependency, false);
+        Self(Arc::new(Inner {
+            dependency,
+            ask: Box::new(ask),
+            delay,
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            circuits,
+            probing: tasks,
+            soft,
+        }))
+    }
+
+    pub fn of_database(pool: PgPool, probing: Probing) -> Self {
+        Self::new("database", probing, move || {
+            let pool = pool.clone();
+            Box::pin(async move { database_answers(&pool).await })
+        })
+    }
+
+    /// Goes through at once where the breaker is closed; else waits for it, for `hold` at the most. `Err` says how long to
+    /// hand messages back for: the waiting is over, or the worker is.
+    pub async fn pass(&self, hold: Duration) -> Result<Pass<'_>, Duration> {
+        let mut waiting: Option<Waiting<'_>> = None;
+        loop {
+            // Registered before looking, so that no change is missed in between.
+            let changed = self.0.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let until = {
+                let mut state = self.state();
+                match state.phase {
+                    Phase::Closed => return Ok(Pass { breaker: self, trial: false }),
+                    Phase::Trial { begun: false } => {
+                        state.phase = Phase::Trial { begun: true };
+                        return Ok(Pass { breaker: self, trial: true });
+                    }
+                    Phase::Trial { begun: true } | Phase::Open => {}
+                }
+                if waiting.is_none() {
+                    state.waiting += 1;
+                    waiting = Some(Waiting(self));
+                }
+                state.since.unwrap_or_else(Instant::now) + hold
+            };
+            tokio::select! {
+                () = changed => {}
+                () = self.0.soft.cancelled() => return Err(Duration::ZERO),
+                () = tokio::time::sleep_until(until) => {
+                    let probes = self.state().probes;
+                    return Err(self.0.delay.after(probes));
+                }
+            }
+        }
+    }
+
+    /// Something said that the dependency is down.
+    pub fn trip(&self, error: &(dyn Error + 'static)) {
+        let mut state = self.state();
+        let held_for = state.since.map(|since| since.elapsed()).unwrap_or_default();
+        match state.phase {
+            Phase::Open => return,
+            Phase::Closed => {
+                state.since = Some(Instant::now());
+                state.probes = 0;
+                self.0.circuits.0.send_modify(|open| *open += 1);
+                measure::circuit(self.0.dependency, true);
+            }
+            Phase::Trial { .. } => {}
+        }
+        state.phase = Phase::Open;
+        drop(state);
+        tracing::warn!(
+            dependency = self.0.dependency,
+            error = chain(error),
+            ?held_for,
+            "a dependency is down: polling stops, messages in hand are held"
+        );
+        let breaker = self.clone();
+        self.0.probing.spawn(async move { breaker.probe_until_it_answers().await });
+    }
+
+    /// Something got through to the dependency.
+    pub fn close(&self) {
+        let mut state = self.state();
+        if state.phase != Phase::Closed {
+            self.closed(&mut state);
+        }
+    }
+
+    fn closed(&self, state: &mut State) {
+        tracing::info!(dependency = self.0.dependency, probes = state.probes, "a dependency is back");
+        state.phase = Phase::Closed;
+        state.since = None;
+        self.0.circuits.0.send_modify(|open| *open -= 1);
+        measure::circuit(self.0.dependency, false);
+        self.0.changed.notify_waiters();
+    }
+
+    async fn probe_until_it_answers(&self) {
+        loop {
+            let pause = {
+                let mut state = self.state();
+                state.probes += 1;
+                self.0.delay.after(state.probes)
+            };
+            if self.0.soft.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return;
+            }
+            // A probe that panicked must not leave the breaker open for good.
+            let asked = AssertUnwindSafe((self.0.ask)()).catch_unwind();
+            let failed = match timeout(PROBE_TIMEOUT, asked).await {
+                Ok(Ok(Ok(()))) => None,
+                Ok(Ok(Err(error))) => Some(chain(&*error)),
+                Ok(Err(_)) => Some("the probe panicked".to_owned()),
+                Err(_) => Some(format!("no answer within {PROBE_TIMEOUT:?}")),
+            };
+            let mut state = self.state();
+            // It may have been closed by what got through meanwhile.
+            if state.phase != Phase::Open {
+                return;
+            }
+            let Some(error) = failed else {
+                self.answered(&mut state);
+                return;
+            };
+            tracing::warn!(dependency = self.0.dependency, error, probes = state.probes, "still down");
+        }
+    }
+
+    fn answered(&self, state: &mut State) {
+        if state.waiting == 0 {
+            self.closed(state);
+        } else {
+            state.phase = Phase::Trial { begun: false };
+            self.0.changed.notify_waiters();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to try. What came of it is told to the breaker; a trial of which nothing came passes to the next in line.
+pub(crate) struct Pass<'a> {
+    breaker: &'a Breaker,
+    trial: bool,
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        let mut state = self.breaker.state();
+        if self.trial && state.phase == (Phase::Trial { begun: true }) {
+            self.breaker.answered(&mut state);
+        }
+    }
+}
+
+struct Waiting<'a>(&'a Breaker);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.waiting -= 1;
+        // The last to wait for a trial has gone, and polling must not wait for it.
+        if state.waiting == 0 && state.phase == (Phase::Trial { begun: false }) {
+            self.0.closed(&mut state);
+        }
+    }
+}
+
+async fn database_answers(pool: &PgPool) -> Answer {
+    sqlx::query_scalar::<_, i32>("SELECT 1").fetch_one(pool).await?;
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! What becomes of an event's messages, and doing it: acknowledged, handed back, or dead-lettered.
+
+use std::time::Duration;
+
+use schemas::Clock;
+use uuid::Uuid;
+
+use crate::{
+    dead_letter::{DeadLetters, FailureReport},
+    decode::Delivery,
+    lease::Held,
+    measure::{self, Became},
+    settle::Settler,
+    status::Status,
+};
+
+/// One event, with every copy of it that came in the same batch. They settle together.
+pub(crate) struct Unit {
+    pub copies: Vec<Delivery>,
+}
+
+impl Unit {
+    pub fn event(&self) -> &Delivery {
+        &self.copies[0]
+    }
+
+    pub fn key(&self) -> Uuid {
+        self.event().key.as_uuid()
+    }
+
+    /// Without the copies whose leases are lost, and with them the right to settle; `None` where that is all.
+    pub fn still_held(mut self) -> Option<Self> {
+        self.copies.retain(|delivery| !delivery.held.lease.is_lost());
+        (!self.copies.is_empty()).then_some(self)
+    }
+}
+
+/// What is to be done with the messages of a unit.
+#[derive(Debug)]
+pub(crate) enum Settlement {
+    /// Applied now.
+    Applied,
+    /// There was nothing to apply any more.
+    Stale,
+    /// Applied by an earlier delivery.
+    Duplicate,
+    Release(Duration),
+    DeadLetter(Box<FailureReport>),
+}
+
+pub(crate) type Settled = Vec<(Unit, Settlement)>;
+
+#[derive(Clone)]
+pub(crate) struct Settlements {
+    pub settler: Settler,
+    pub dead_letters: DeadLetters,
+    pub clock: Clock,
+    pub status: Status,
+}
+
+/// When the dead-letter queue can't be reached, the message goes back for this long.
+const DEAD_LETTER_RETRY: Duration = Duration::from_secs(30);
+
+impl Settlements {
+    /// Returns when everything is on its way; acknowledgements are answered later.
+    pub async fn carry_out(&self, handler: &'static str, settled: Settled) {
+        let mut released = Vec::new();
+        for (unit, settlement) in settled {
+            match settlement {
+                Settlement::Applied => self.acknowledge(handler, unit, Became::Applied),
+                Settlement::Stale => self.acknowledge(handler, unit, Became::Stale),
+                Settlement::Duplicate => self.acknowledge(handler, unit, Became::Duplicate),
+                Settlement::Release(delay) => {
+                    released.extend(unit.copies.into_iter().map(|delivery| (delivery.held, delay)));
+                }
+                Settlement::DeadLetter(report) => self.dead_letter_all(unit, &report, &mut released).await,
+            }
+        }
+        self.settler.release(released).await;
+    }
+
+    fn acknowledge(&self, handler: &'static str, unit: Unit, became: Became) {
+        let copies = unit.copies.len();
+        measure::events(handler, became, if matches!(became, Became::Duplicate) { copies } else { 1 });
+        if !matches!(became, Became::Duplicate) {
+            measure::events(handler, Became::Duplicate, copies - 1);
+            measure::lag(handler, self.clock.now() - unit.event().event_time());
+            self.status.applied();
+        }
+        for delivery in unit.copies {
+            self.settler.delete(delivery.held);
+        }
+    }
+
+    /// One dead letter for all copies in hand.
+    async fn dead_letter_all(&self, unit: Unit, report: &FailureReport, released: &mut Vec<(Held, Duration)>) {
+        let mut held = unit.copies.into_iter().map(|delivery| delivery.held);
+        let Some(first) = held.next() else { return };
+        let sent = self.dead_letter(first, report).await;
+        for copy in held {
+            if sent {
+                self.settler.delete(copy);
+            } else {
+                released.push((copy, DEAD_LETTER_RETRY));
+            }
+        }
+    }
+
+    /// Whether the dead-letter queue took it; where it didn't, the message goes back to its queue.
+    pub async fn dead_letter(&self, held: Held, report: &FailureReport) -> bool {
+        self.status.failed();
+        match self.dead_letters.send(&held, report).await {
+            Ok(()) => {
+                self.settler.delete(held);
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "the dead-letter queue did not take a message; it goes back to its queue");
+                self.settler.release(vec![(held, DEAD_LETTER_RETRY)]).await;
+                false
+            }
+        }
+    }
+}
