@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::measure;
+use crate::{measure, status::Status};
 
 /// A message in hand: its lease, and the credit it was received on. Dropping it gives both back, and the queue hands
 /// the message out again when its visibility ends.
@@ -39,6 +39,7 @@ pub(crate) struct Lease {
 pub(crate) struct Leases {
     queue: Arc<dyn Queue>,
     length: Duration,
+    status: Status,
     next_id: AtomicU64,
     entries: Mutex<HashMap<u64, Entry>>,
     handed_back: Mutex<HashMap<MessageId, HandedBack>>,
@@ -75,10 +76,11 @@ struct State {
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 
 impl Leases {
-    pub fn new(queue: Arc<dyn Queue>, length: Duration) -> Arc<Self> {
+    pub fn new(queue: Arc<dyn Queue>, length: Duration, status: Status) -> Arc<Self> {
         Arc::new(Self {
             queue,
             length,
+            status,
             next_id: AtomicU64::new(0),
             entries: Mutex::default(),
             handed_back: Mutex::default(),
@@ -100,7 +102,7 @@ impl Leases {
         locked(&self.handed_back).remove(&message.id);
         let mut entries = self.entries();
         entries.insert(id, entry);
-        measure::in_flight(entries.len());
+        self.status.holds(entries.len());
         Lease { id, leases: self.clone(), state }
     }
 
@@ -117,10 +119,6 @@ impl Leases {
             let until = Instant::now() + delay + self.length;
             locked(&self.handed_back).insert(message.id.clone(), HandedBack { sent_at, until });
         }
-    }
-
-    pub fn count(&self) -> usize {
-        self.entries().len()
     }
 
     /// When the oldest message was sent that is held, or was handed back and has not come again.
@@ -243,7 +241,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let mut entries = self.leases.entries();
         entries.remove(&self.id);
-        measure::in_flight(entries.len());
+        self.leases.status.holds(entries.len());
     }
 }
 

@@ -38,6 +38,8 @@ mod settlement;
 mod status;
 mod survey;
 mod suspects;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod transaction;
 mod window;
 mod work;
@@ -54,6 +56,7 @@ pub use ledger::{LastFailure, applied, last_failures, oldest_applicable};
 pub use measure::describe_metrics;
 pub use registry::{Consumer, ConsumerBuilder, Reading};
 pub use settings::{InvalidSettings, WorkerSettings};
+pub use settlement::Outcome;
 pub use status::Status;
 pub use window::{EVENT_FAILURES, EVENT_LOGS, maintain_inbox};
 pub use worker::{Worker, WorkerError};

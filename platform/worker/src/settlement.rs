@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use messaging::MessageId;
 use schemas::Clock;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::{
@@ -56,6 +58,29 @@ pub(crate) struct Settlements {
     pub dead_letters: DeadLetters,
     pub clock: Clock,
     pub status: Status,
+    /// Who is told what became of each message, beside the queue.
+    pub observer: Option<mpsc::UnboundedSender<Observed>>,
+}
+
+/// What became of one message.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    pub message: MessageId,
+    pub outcome: Outcome,
+}
+
+/// What became of one delivery of an event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    Applied,
+    /// Something newer was applied before, or there was nothing to do any more.
+    Stale,
+    /// An earlier delivery was applied.
+    Duplicate,
+    /// To be delivered again after this delay.
+    Retry(Duration),
+    /// With what the dead letter says of it.
+    DeadLettered(Box<FailureReport>),
 }
 
 /// When the dead-letter queue can't be reached, the message goes back for this long.
@@ -66,6 +91,7 @@ impl Settlements {
     pub async fn carry_out(&self, handler: &'static str, settled: Settled) {
         let mut released = Vec::new();
         for (unit, settlement) in settled {
+            self.observe(&unit, &settlement);
             match settlement {
                 Settlement::Applied => self.acknowledge(handler, unit, Became::Applied),
                 Settlement::Stale => self.acknowledge(handler, unit, Became::Stale),
@@ -77,6 +103,22 @@ impl Settlements {
             }
         }
         self.settler.release(released).await;
+    }
+
+    fn observe(&self, unit: &Unit, settlement: &Settlement) {
+        let Some(observer) = &self.observer else { return };
+        for (at, copy) in unit.copies.iter().enumerate() {
+            let outcome = match settlement {
+                Settlement::Applied | Settlement::Stale if at > 0 => Outcome::Duplicate,
+                Settlement::Applied => Outcome::Applied,
+                Settlement::Stale => Outcome::Stale,
+                Settlement::Duplicate => Outcome::Duplicate,
+                Settlement::Release(delay) => Outcome::Retry(*delay),
+                Settlement::DeadLetter(report) => Outcome::DeadLettered(report.clone()),
+            };
+            // Whoever observes may have seen enough.
+            let _ = observer.send(Observed { message: copy.held.message.id.clone(), outcome });
+        }
     }
 
     fn acknowledge(&self, handler: &'static str, unit: Unit, became: Became) {
@@ -106,8 +148,17 @@ impl Settlements {
         }
     }
 
+    /// Dead-letters a message that no handler can get.
+    pub async fn reject(&self, held: Held, report: FailureReport) {
+        if let Some(observer) = &self.observer {
+            let message = held.message.id.clone();
+            let _ = observer.send(Observed { message, outcome: Outcome::DeadLettered(Box::new(report.clone())) });
+        }
+        self.dead_letter(held, &report).await;
+    }
+
     /// Whether the dead-letter queue took it; where it didn't, the message goes back to its queue.
-    pub async fn dead_letter(&self, held: Held, report: &FailureReport) -> bool {
+    async fn dead_letter(&self, held: Held, report: &FailureReport) -> bool {
         self.status.failed();
         match self.dead_letters.send(&held, report).await {
             Ok(()) => {

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::breaker::Circuits;
+use crate::{breaker::Circuits, measure};
 
 /// What health checks want to know. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -101,6 +101,7 @@ impl Status {
 
     pub(crate) fn holds(&self, messages: usize) {
         self.0.in_flight.store(messages as u64, Ordering::Relaxed);
+        measure::in_flight(messages);
     }
 
     pub(crate) fn done(&self) -> Done {

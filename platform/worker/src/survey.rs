@@ -13,14 +13,12 @@ use crate::{
     failure::chain,
     lease::Leases,
     measure::{self, Labels},
-    status::Status,
 };
 
 pub(crate) struct Survey {
     pub queue: Arc<dyn Queue>,
     pub dead_letters: Arc<dyn Queue>,
     pub leases: Arc<Leases>,
-    pub status: Status,
     pub labels: Labels,
     pub clock: Clock,
 }
@@ -43,7 +41,6 @@ impl Survey {
     }
 
     fn look(&self) {
-        self.status.holds(self.leases.count());
         let age = self.leases.oldest().map(|sent_at| self.clock.now() - sent_at);
         // Another machine's clock may be ahead.
         measure::oldest(age.and_then(|age| age.try_into().ok()).unwrap_or_default());

@@ -65,7 +65,7 @@ impl Work {
             tracing::warn!(%error, "a rejection could not be recorded; its dead letter carries the reason");
         }
         let report = recorder.report(&failed, 1);
-        self.settlements.dead_letter(held, &report).await;
+        self.settlements.reject(held, report).await;
     }
 }
 

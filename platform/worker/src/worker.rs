@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use messaging::Queue;
 use schemas::Clock;
 use sqlx::PgPool;
-use tokio::task::{JoinError, JoinSet};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -23,7 +26,7 @@ use crate::{
     registry::Consumer,
     settings::{InvalidSettings, WorkerSettings},
     settle::Settler,
-    settlement::Settlements,
+    settlement::{Observed, Settlements},
     status::Status,
     survey::Survey,
     transaction::{Applier, Transactions},
@@ -42,6 +45,7 @@ pub struct Worker {
     clock: Clock,
     circuits: Circuits,
     status: Status,
+    pub(crate) observer: Option<mpsc::UnboundedSender<Observed>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +75,17 @@ impl Worker {
     ) -> Self {
         let circuits = Circuits::all_closed();
         let status = Status::new(circuits.clone());
-        Self { consumer, queue, dead_letters, pool, settings: Arc::new(settings), clock, circuits, status }
+        Self {
+            consumer,
+            queue,
+            dead_letters,
+            pool,
+            settings: Arc::new(settings),
+            clock,
+            circuits,
+            status,
+            observer: None,
+        }
     }
 
     pub fn status(&self) -> Status {
@@ -87,7 +101,7 @@ impl Worker {
         window.maintain(&self.pool, now).await?;
         measure::begin();
 
-        let leases = Leases::new(self.queue.clone(), self.settings.lease);
+        let leases = Leases::new(self.queue.clone(), self.settings.lease, self.status.clone());
         let (settler, acknowledging) = Settler::new(self.queue.clone(), leases.clone());
         let stop = soft.child_token();
         let probing = TaskTracker::new();
@@ -151,7 +165,7 @@ impl Worker {
         outcome
     }
 
-    fn work(
+    pub(crate) fn work(
         &self,
         settler: Settler,
         window: &Window,
@@ -188,6 +202,7 @@ impl Worker {
             dead_letters: DeadLetters(self.dead_letters.clone()),
             clock: self.clock.clone(),
             status: self.status.clone(),
+            observer: self.observer.clone(),
         };
         let applier = Applier {
             transactions: transactions.clone(),
@@ -234,7 +249,6 @@ impl Worker {
             queue: self.queue.clone(),
             dead_letters: self.dead_letters.clone(),
             leases,
-            status: self.status.clone(),
             labels: self.labels(),
             clock: self.clock.clone(),
         }

@@ -10,7 +10,10 @@ use fixtures::eventually;
 use messaging::QueueSettings;
 use worker::{HandlerError, WorkerSettings};
 
-use crate::world::{CountNotes, Gate, LosesLeases, note, notes, once, settings, world, world_with};
+use crate::{
+    queues::{Trouble, Watched},
+    world::{CountNotes, Gate, note, notes, once, settings, world, world_with},
+};
 
 const LEASE: Duration = Duration::from_secs(3);
 
@@ -41,7 +44,40 @@ async fn a_database_that_is_down_for_many_leases_dead_letters_nothing_and_spends
 }
 
 #[tokio::test]
-async fn a_handlers_dependency_that_is_down_holds_messages_and_counts_no_attempt() {
+async fn a_handlers_dependency_that_is_down_is_asked_itself_and_no_message_is_a_probe() {
+    let mut world = world_with(QueueSettings { max_receive_count: 2, ..QueueSettings::DEFAULT }).await;
+    let (queue, seen) = Watched::new(world.queue, Trouble::Nothing);
+    world.queue = queue;
+    let up = Arc::new(AtomicBool::new(false));
+    let (is_up, works) = (up.clone(), up.clone());
+    let handler = CountNotes {
+        is_up: Arc::new(move || is_up.load(Ordering::SeqCst)),
+        ..CountNotes::failing(move |_| {
+            (!works.load(Ordering::SeqCst)).then(|| HandlerError::unavailable("the mail server does not answer"))
+        })
+    };
+    world.send(&notes(10)).await;
+    // One transaction at a time, so that one call tells.
+    let running = world.start_with(&handler, WorkerSettings { concurrency: 1, ..settings() }, schemas::Clock::system());
+    eventually("it was probed", async || (handler.probes.load(Ordering::SeqCst) > 0).then_some(())).await;
+    assert!(running.status.is_waiting_for_dependency());
+    let (calls, polls) = (handler.calls(), seen.receives.load(Ordering::SeqCst));
+    eventually("a dozen probes", async || (handler.probes.load(Ordering::SeqCst) > 12).then_some(())).await;
+    assert_eq!(handler.calls(), calls, "no message was a probe");
+    // Those that were under way when it went down may have ended since.
+    assert!(seen.receives.load(Ordering::SeqCst) <= polls + 1, "polling stopped");
+    world.send(&[note("n0010")]).await;
+    up.store(true, Ordering::SeqCst);
+    assert_eq!(world.until_applied(11).await, once(11));
+    world.until_empty().await;
+    assert!(!running.status.is_waiting_for_dependency());
+    running.stop().await;
+    assert_eq!(world.count("SELECT count(*) FROM event_failures").await, 0);
+}
+
+/// A handler that has no probe, or one that knows too little: its batches are tried one at a time, ever more seldom.
+#[tokio::test]
+async fn a_dependency_whose_probe_says_too_much_is_tried_by_one_batch_at_a_time() {
     let world = world_with(QueueSettings { max_receive_count: 2, ..QueueSettings::DEFAULT }).await;
     let down = Arc::new(AtomicBool::new(true));
     let handler = CountNotes::failing({
@@ -50,10 +86,30 @@ async fn a_handlers_dependency_that_is_down_holds_messages_and_counts_no_attempt
     });
     world.send(&notes(10)).await;
     let running = world.start(&handler);
-    eventually("a dozen probes", async || (handler.calls() > 12).then_some(())).await;
+    eventually("a dozen trials", async || (handler.calls() > 12).then_some(())).await;
+    assert!(handler.probes.load(Ordering::SeqCst) >= 8, "each trial but those of the beginning follows a probe");
     down.store(false, Ordering::SeqCst);
     assert_eq!(world.until_applied(10).await, once(10));
     world.until_empty().await;
+    running.stop().await;
+    assert_eq!(world.count("SELECT count(*) FROM event_failures").await, 0);
+}
+
+#[tokio::test]
+async fn messages_are_handed_back_with_a_delay_when_a_dependency_stays_down_for_too_long() {
+    let world = world().await;
+    let handler = CountNotes {
+        is_up: Arc::new(|| false),
+        ..CountNotes::failing(|_| Some(HandlerError::unavailable("the mail server does not answer")))
+    };
+    world.send(&notes(3)).await;
+    let settings = WorkerSettings { hold: Duration::from_millis(300), lease: Duration::from_secs(600), ..settings() };
+    let running = world.start_with(&handler, settings, schemas::Clock::system());
+    eventually("it was probed", async || (handler.probes.load(Ordering::SeqCst) > 0).then_some(())).await;
+    eventually("they can be received again", async || (world.queue.counts().await.unwrap().visible == 3).then_some(()))
+        .await;
+    // It doesn't poll for them, since what they need is still down.
+    assert!(running.status.is_waiting_for_dependency());
     running.stop().await;
     assert_eq!(world.count("SELECT count(*) FROM event_failures").await, 0);
 }
@@ -82,7 +138,7 @@ async fn a_handler_that_takes_longer_than_the_lease_keeps_its_messages() {
 #[tokio::test]
 async fn a_lost_lease_cancels_its_handler_and_rolls_back() {
     let mut world = world().await;
-    world.queue = Arc::new(LosesLeases(world.queue));
+    world.queue = Watched::new(world.queue, Trouble::LosesLeases).0;
     let gate = Arc::new(Gate::default());
     let handler = CountNotes { gate: Some(gate.clone()), ..CountNotes::default() };
     world.send(&[note("n0000")]).await;

@@ -3,8 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 mod applying;
+mod effects;
 mod failing;
+mod handlers;
 mod holding;
+mod ordering;
+mod permutations;
+mod queues;
 mod rejecting;
+mod seen;
+mod settling;
 mod stopping;
 mod world;

@@ -5,7 +5,10 @@ use messaging::ReceiveRequest;
 use schemas::Clock;
 use worker::WorkerSettings;
 
-use crate::world::{CountNotes, Gate, notes, once, settings, world};
+use crate::{
+    queues::{Trouble, Watched},
+    world::{CountNotes, Gate, notes, once, settings, world},
+};
 
 #[tokio::test]
 async fn stopping_finishes_the_batch_in_hand_and_hands_the_rest_back() {
@@ -62,4 +65,47 @@ async fn settings_that_contradict_each_other_stop_the_worker_at_its_start() {
     let settings = WorkerSettings { lease: Duration::from_millis(500), ..settings() };
     let error = world.start_with(&CountNotes::default(), settings, Clock::system()).ended().await.unwrap_err();
     assert!(matches!(error, worker::WorkerError::Settings(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_received_any_more_once_a_worker_has_stopped() {
+    let world = world().await;
+    let running = world.start(&CountNotes::default());
+    world.send(&notes(3)).await;
+    world.until_applied(3).await;
+    world.until_empty().await;
+    running.stop().await;
+    world.send(&notes(5)).await;
+    let counts = world.queue.counts().await.unwrap();
+    assert_eq!((counts.visible, counts.in_flight), (5, 0));
+}
+
+/// A worker without one of its parts would look well and do nothing, or do everything twice.
+#[tokio::test]
+async fn a_worker_of_which_a_part_dies_ends_with_an_error() {
+    for trouble in [Trouble::PollsPanic, Trouble::DeletesPanic] {
+        let mut world = world().await;
+        world.queue = Watched::new(world.queue, trouble).0;
+        world.send(&notes(3)).await;
+        let error = world.start(&CountNotes::default()).ended().await.unwrap_err();
+        assert!(matches!(error, worker::WorkerError::Died(_)), "{trouble:?}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_loops_of_a_worker_tick_whatever_becomes_of_its_database() {
+    let world = world().await;
+    let running = world.start(&CountNotes::default());
+    let ticks = async || {
+        eventually("a tick", async || running.status.since_last_tick().filter(|age| *age < Duration::from_millis(400)))
+            .await
+    };
+    ticks().await;
+    world.database.take_down().await;
+    world.send(&notes(5)).await;
+    eventually("it waits for its database", async || running.status.is_waiting_for_dependency().then_some(())).await;
+    ticks().await;
+    world.database.bring_back().await;
+    world.until_applied(5).await;
+    running.stop().await;
 }

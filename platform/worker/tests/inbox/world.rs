@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    error::Error,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -14,10 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use fixtures::{TestDatabase, eventually};
-use messaging::{
-    BusError, Counts, EntryError, MessageId, OutgoingMessage, Queue, QueueSettings, RawMessage, Receipt,
-    ReceiveRequest, RetryDelay,
-};
+use messaging::{OutgoingMessage, Queue, QueueSettings, RawMessage, ReceiveRequest, RetryDelay};
 use schemas::{Clock, Envelope, Event, EventType, Header, Newest, PayloadError, Sequence};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -27,8 +25,8 @@ use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use worker::{
-    ApplyEvents, Consumer, FAILURE_ATTRIBUTE, FailureReport, HandlerError, Received, Verdict, Worker, WorkerError,
-    WorkerSettings,
+    ApplyEvents, Consumer, FAILURE_ATTRIBUTE, FailureReport, HandlerError, Received, Status, Verdict, Worker,
+    WorkerError, WorkerSettings,
 };
 
 #[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
@@ -63,6 +61,9 @@ pub struct CountNotes {
     pub script: Arc<Script>,
     pub verdict: Arc<dyn Fn(&str) -> Verdict + Send + Sync>,
     pub calls: Arc<AtomicUsize>,
+    /// Whether what the handler needs beside its database is there, and how often that was asked.
+    pub is_up: Arc<dyn Fn() -> bool + Send + Sync>,
+    pub probes: Arc<AtomicUsize>,
     /// Whether the handler ignores an error of the database, and goes on.
     pub swallows: bool,
     /// The note whose statement would take ten minutes.
@@ -95,51 +96,14 @@ impl Gate {
     }
 }
 
-/// A queue on which every lease is lost as soon as it is to be extended.
-#[derive(Debug)]
-pub struct LosesLeases(pub Arc<dyn Queue>);
-
-#[async_trait]
-impl Queue for LosesLeases {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn system(&self) -> &'static str {
-        self.0.system()
-    }
-
-    async fn receive_until(
-        &self,
-        request: ReceiveRequest,
-        stop: &CancellationToken,
-    ) -> Result<Vec<RawMessage>, BusError> {
-        self.0.receive_until(request, stop).await
-    }
-
-    async fn delete(&self, receipts: &[Receipt]) -> Vec<Result<(), EntryError>> {
-        self.0.delete(receipts).await
-    }
-
-    async fn change_visibility(&self, changes: &[(Receipt, Duration)]) -> Vec<Result<(), EntryError>> {
-        changes.iter().map(|_| Err(EntryError::Gone { code: "ReceiptHandleIsInvalid".to_owned() })).collect()
-    }
-
-    async fn send(&self, messages: &[OutgoingMessage]) -> Vec<Result<MessageId, EntryError>> {
-        self.0.send(messages).await
-    }
-
-    async fn counts(&self) -> Result<Counts, BusError> {
-        self.0.counts().await
-    }
-}
-
 impl Default for CountNotes {
     fn default() -> Self {
         Self {
             script: Arc::new(|_| None),
             verdict: Arc::new(|_| Verdict::Applied),
             calls: Arc::default(),
+            is_up: Arc::new(|| true),
+            probes: Arc::default(),
             swallows: false,
             stuck_on: None,
             gate: None,
@@ -195,6 +159,11 @@ impl ApplyEvents for CountNotes {
             None => Ok(verdicts),
         }
     }
+
+    async fn probe(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.probes.fetch_add(1, Ordering::SeqCst);
+        if (self.is_up)() { Ok(()) } else { Err("still down".into()) }
+    }
 }
 
 pub struct World {
@@ -207,6 +176,7 @@ pub struct World {
 pub struct Running {
     pub soft: CancellationToken,
     pub hard: CancellationToken,
+    pub status: Status,
     task: JoinHandle<Result<(), WorkerError>>,
 }
 
@@ -241,12 +211,16 @@ impl World {
     }
 
     pub fn start_with(&self, handler: &CountNotes, settings: WorkerSettings, clock: Clock) -> Running {
-        let consumer = Consumer::named("notes").apply(handler.clone()).build();
+        self.start_consumer(Consumer::named("notes").apply(handler.clone()).build(), settings, clock)
+    }
+
+    pub fn start_consumer(&self, consumer: Consumer, settings: WorkerSettings, clock: Clock) -> Running {
         let (queue, dead_letters) = (self.queue.clone(), self.dead_letters.clone());
         let worker = Worker::new(consumer, queue, dead_letters, self.database.pool.clone(), settings, clock);
         let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
+        let status = worker.status();
         let task = tokio::spawn(worker.run(soft.clone(), hard.clone()));
-        Running { soft, hard, task }
+        Running { soft, hard, status, task }
     }
 
     pub async fn send(&self, messages: &[OutgoingMessage]) {

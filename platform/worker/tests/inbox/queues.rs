@@ -1,0 +1,111 @@
+//! Queues with something wrong, or something to count: each is the real one but for that.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use messaging::{BusError, Counts, EntryError, MessageId, OutgoingMessage, Queue, RawMessage, Receipt, ReceiveRequest};
+use tokio_util::sync::CancellationToken;
+
+/// What is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    Nothing,
+    /// Every lease is lost as soon as it is to be extended.
+    LosesLeases,
+    /// Of each message the first deletion fails, for that entry alone.
+    FailsEachDeletionOnce,
+    /// Deletes answer once the test says so.
+    DeletesLate,
+    /// A mistake in its client.
+    PollsPanic,
+    DeletesPanic,
+}
+
+#[derive(Debug)]
+pub struct Watched {
+    pub queue: Arc<dyn Queue>,
+    pub trouble: Trouble,
+    pub seen: Arc<Seen>,
+}
+
+/// What was asked of it.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub receives: AtomicUsize,
+    /// The receipts of each request to delete.
+    pub deletes: Mutex<Vec<Vec<Receipt>>>,
+    pub may_delete: AtomicBool,
+    failed: Mutex<HashSet<Receipt>>,
+}
+
+impl Watched {
+    pub fn new(queue: Arc<dyn Queue>, trouble: Trouble) -> (Arc<dyn Queue>, Arc<Seen>) {
+        let seen = Arc::new(Seen::default());
+        (Arc::new(Self { queue, trouble, seen: seen.clone() }), seen)
+    }
+
+    fn fails(&self, receipt: &Receipt) -> bool {
+        self.trouble == Trouble::FailsEachDeletionOnce && self.seen.failed.lock().unwrap().insert(receipt.clone())
+    }
+}
+
+#[async_trait]
+impl Queue for Watched {
+    fn name(&self) -> &str {
+        self.queue.name()
+    }
+
+    fn system(&self) -> &'static str {
+        self.queue.system()
+    }
+
+    async fn receive_until(
+        &self,
+        request: ReceiveRequest,
+        stop: &CancellationToken,
+    ) -> Result<Vec<RawMessage>, BusError> {
+        self.seen.receives.fetch_add(1, Ordering::SeqCst);
+        assert_ne!(self.trouble, Trouble::PollsPanic, "a mistake in the client");
+        self.queue.receive_until(request, stop).await
+    }
+
+    async fn delete(&self, receipts: &[Receipt]) -> Vec<Result<(), EntryError>> {
+        self.seen.deletes.lock().unwrap().push(receipts.to_vec());
+        assert_ne!(self.trouble, Trouble::DeletesPanic, "a mistake in the client");
+        while self.trouble == Trouble::DeletesLate && !self.seen.may_delete.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let (failing, deleted): (Vec<_>, Vec<_>) = receipts.iter().cloned().partition(|receipt| self.fails(receipt));
+        let mut results = self.queue.delete(&deleted).await.into_iter();
+        let answer = |receipt| match failing.contains(receipt) {
+            true => Err(EntryError::unavailable("InternalError", "try again")),
+            false => results.next().unwrap(),
+        };
+        receipts.iter().map(answer).collect()
+    }
+
+    async fn change_visibility(&self, changes: &[(Receipt, Duration)]) -> Vec<Result<(), EntryError>> {
+        if self.trouble == Trouble::LosesLeases {
+            return changes
+                .iter()
+                .map(|_| Err(EntryError::Gone { code: "ReceiptHandleIsInvalid".to_owned() }))
+                .collect();
+        }
+        self.queue.change_visibility(changes).await
+    }
+
+    async fn send(&self, messages: &[OutgoingMessage]) -> Vec<Result<MessageId, EntryError>> {
+        self.queue.send(messages).await
+    }
+
+    async fn counts(&self) -> Result<Counts, BusError> {
+        self.queue.counts().await
+    }
+}
