@@ -282,3 +282,129 @@ async fn database_answers(pool: &PgPool) -> Answer {
     sqlx::query_scalar::<_, i32>("SELECT 1").fetch_one(pool).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    use super::*;
+
+    struct Plant {
+        breaker: Breaker,
+        circuits: Circuits,
+        soft: CancellationToken,
+        up: Arc<AtomicBool>,
+        probes: Arc<AtomicU32>,
+    }
+
+    const HOLD: Duration = Duration::from_secs(600);
+
+    fn plant(answers: impl Fn() -> Answer + Send + Sync + 'static) -> Plant {
+        let (circuits, soft) = (Circuits::all_closed(), CancellationToken::new());
+        let (up, probes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let probing = Probing {
+            circuits: circuits.clone(),
+            delay: RetryDelay::new(Duration::from_secs(1), Duration::from_secs(5)),
+            tasks: TaskTracker::new(),
+            soft: soft.clone(),
+        };
+        let (is_up, asked, answers) = (up.clone(), probes.clone(), Arc::new(answers));
+        let breaker = Breaker::new("plant", probing, move || {
+            asked.fetch_add(1, Ordering::SeqCst);
+            let (up, answers) = (is_up.load(Ordering::SeqCst), answers.clone());
+            Box::pin(async move { if up { answers() } else { Err("down".into()) } })
+        });
+        Plant { breaker, circuits, soft, up, probes }
+    }
+
+    fn down() -> std::io::Error {
+        std::io::Error::other("down")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_goes_first_when_it_answers_and_the_others_follow_when_that_one_got_through() {
+        let plant = plant(|| Ok(()));
+        drop(plant.breaker.pass(HOLD).await.unwrap());
+        plant.breaker.trip(&down());
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let breaker = plant.breaker.clone();
+                tokio::spawn(async move {
+                    let pass = breaker.pass(HOLD).await.unwrap();
+                    let was_first = pass.trial;
+                    if was_first {
+                        tokio::time::sleep(Duration::from_secs(30)).await;
+                        breaker.close();
+                    }
+                    (was_first, Instant::now())
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(plant.circuits.is_any_open() && waiting.iter().all(|task| !task.is_finished()));
+        assert!(plant.probes.load(Ordering::SeqCst) >= 12, "at most five seconds apart");
+        plant.up.store(true, Ordering::SeqCst);
+        let mut ended = Vec::new();
+        for task in waiting {
+            ended.push(task.await.unwrap());
+        }
+        assert_eq!(ended.iter().filter(|(first, _)| *first).count(), 1);
+        let [first, last] = [ended.iter().map(|(_, at)| *at).min(), ended.iter().map(|(_, at)| *at).max()];
+        assert_eq!(first, last, "the others follow at once");
+        assert!(!plant.circuits.is_any_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trial_that_fails_opens_it_again_and_one_of_which_nothing_came_passes_on() {
+        let plant = plant(|| Ok(()));
+        plant.up.store(true, Ordering::SeqCst);
+        plant.breaker.trip(&down());
+        let first = plant.breaker.pass(HOLD).await.unwrap();
+        plant.breaker.trip(&down());
+        drop(first);
+        assert!(plant.circuits.is_any_open());
+        let (second, breaker) = (plant.breaker.pass(HOLD).await.unwrap(), plant.breaker.clone());
+        assert!(second.trial);
+        let third = tokio::spawn(async move { breaker.pass(HOLD).await.unwrap().trial });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // Its lease was lost, say.
+        drop(second);
+        assert!(third.await.unwrap());
+        // And nobody waits any more: it would stay open for want of a batch.
+        assert!(!plant.circuits.is_any_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_closes_without_a_trial_where_nobody_waits() {
+        let plant = plant(|| Ok(()));
+        plant.breaker.trip(&down());
+        plant.up.store(true, Ordering::SeqCst);
+        plant.circuits.until_all_closed().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_ends_with_the_hold_and_with_the_worker() {
+        let plant = plant(|| Ok(()));
+        plant.breaker.trip(&down());
+        let began = Instant::now();
+        assert!(plant.breaker.pass(HOLD).await.err().is_some_and(|delay| delay <= Duration::from_secs(5)));
+        assert_eq!(began.elapsed(), HOLD);
+        plant.soft.cancel();
+        assert_eq!(plant.breaker.pass(HOLD).await.err(), Some(Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_panics_or_hangs_is_a_probe_that_failed() {
+        let panics = Arc::new(AtomicBool::new(true));
+        let plant = plant({
+            let panics = panics.clone();
+            move || if panics.load(Ordering::SeqCst) { panic!("a mistake") } else { Ok(()) }
+        });
+        plant.up.store(true, Ordering::SeqCst);
+        plant.breaker.trip(&down());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(plant.circuits.is_any_open() && plant.probes.load(Ordering::SeqCst) > 1);
+        panics.store(false, Ordering::SeqCst);
+        plant.circuits.until_all_closed().await;
+    }
+}

@@ -249,3 +249,138 @@ impl Drop for Lease {
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use async_trait::async_trait;
+    use messaging::{BusError, Counts, OutgoingMessage, ReceiveRequest};
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::breaker::Circuits;
+
+    /// Answers to every extension what the test says, and notes until when it would hide the message.
+    #[derive(Debug)]
+    struct Extends {
+        answer: Result<(), EntryError>,
+        until: Mutex<Option<Instant>>,
+    }
+
+    impl Extends {
+        fn answering(answer: Result<(), EntryError>) -> Arc<Self> {
+            Arc::new(Self { answer, until: Mutex::default() })
+        }
+    }
+
+    #[async_trait]
+    impl Queue for Extends {
+        fn name(&self) -> &'static str {
+            "extends"
+        }
+
+        fn system(&self) -> &'static str {
+            "none"
+        }
+
+        async fn receive_until(&self, _: ReceiveRequest, _: &CancellationToken) -> Result<Vec<RawMessage>, BusError> {
+            Ok(Vec::new())
+        }
+
+        async fn delete(&self, receipts: &[Receipt]) -> Vec<Result<(), EntryError>> {
+            vec![Ok(()); receipts.len()]
+        }
+
+        async fn change_visibility(&self, changes: &[(Receipt, Duration)]) -> Vec<Result<(), EntryError>> {
+            for (_, visibility) in changes {
+                assert_eq!(visibility.subsec_nanos(), 0, "SQS takes whole seconds");
+                *self.until.lock().unwrap() = Some(Instant::now() + *visibility);
+            }
+            vec![self.answer.clone(); changes.len()]
+        }
+
+        async fn send(&self, _: &[OutgoingMessage]) -> Vec<Result<MessageId, EntryError>> {
+            Vec::new()
+        }
+
+        async fn counts(&self) -> Result<Counts, BusError> {
+            Ok(Counts { visible: 0, in_flight: 0 })
+        }
+    }
+
+    const LENGTH: Duration = Duration::from_secs(60);
+
+    fn message(id: &str, sent_at: OffsetDateTime) -> RawMessage {
+        RawMessage {
+            id: MessageId(id.to_owned()),
+            receipt: Receipt(id.to_owned()),
+            body: String::new(),
+            attributes: BTreeMap::new(),
+            receive_count: 1,
+            sent_at: Some(sent_at),
+        }
+    }
+
+    const NOON: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
+
+    fn kept(queue: Arc<dyn Queue>) -> Arc<Leases> {
+        let leases = Leases::new(queue, LENGTH, Status::new(Circuits::all_closed()));
+        tokio::spawn(leases.clone().keep(CancellationToken::new()));
+        leases
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_is_kept_for_twelve_hours_and_no_longer() {
+        let queue = Extends::answering(Ok(()));
+        let leases = kept(queue.clone());
+        let (since, work) = (Instant::now(), CancellationToken::new());
+        let lease = leases.begin(&message("m", NOON), since);
+        lease.guards(&work);
+        tokio::time::sleep(LONGEST - Duration::from_secs(5)).await;
+        assert!(!lease.is_lost() && !work.is_cancelled());
+        tokio::time::timeout(Duration::from_secs(10), work.cancelled()).await.expect("its work is cancelled");
+        assert!(lease.is_lost());
+        let asked_until = queue.until.lock().unwrap().unwrap();
+        assert!(asked_until <= since + LONGEST, "SQS refuses to hide a message for longer");
+        // Its heartbeat has ended with it.
+        tokio::time::sleep(LENGTH * 3).await;
+        assert_eq!(*queue.until.lock().unwrap(), Some(asked_until));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_can_not_be_extended_is_lost_when_it_runs_out_and_not_before() {
+        let leases = kept(Extends::answering(Err(EntryError::unavailable("Timeout", "no answer"))));
+        let work = CancellationToken::new();
+        let lease = leases.begin(&message("m", NOON), Instant::now());
+        lease.guards(&work);
+        tokio::time::sleep(LENGTH - Duration::from_secs(1)).await;
+        assert!(!lease.is_lost());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(lease.is_lost() && work.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_void_receipt_is_a_lost_lease_unless_its_message_is_being_deleted() {
+        let leases = kept(Extends::answering(Err(EntryError::Gone { code: "ReceiptHandleIsInvalid".to_owned() })));
+        let [held, deleted] = ["held", "deleted"].map(|id| leases.begin(&message(id, NOON), Instant::now()));
+        deleted.settling();
+        tokio::time::sleep(LENGTH / 2).await;
+        assert!(held.is_lost() && !deleted.is_lost());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_message_is_known_also_while_it_is_hidden_for_another_try() {
+        let leases = kept(Extends::answering(Ok(())));
+        let (old, young) = (message("old", NOON), message("young", NOON + Duration::from_secs(60)));
+        let (lease, _young) = (leases.begin(&old, Instant::now()), leases.begin(&young, Instant::now()));
+        assert_eq!(leases.oldest(), Some(NOON));
+        leases.hand_back(&old, Duration::from_secs(900));
+        leases.end(vec![lease]).await;
+        tokio::time::sleep(Duration::from_secs(900)).await;
+        assert_eq!(leases.oldest(), Some(NOON));
+        // By then another worker has it, and tells of it.
+        tokio::time::sleep(LENGTH * 2).await;
+        assert_eq!(leases.oldest(), young.sent_at);
+    }
+}
