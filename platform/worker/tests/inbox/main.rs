@@ -4,9 +4,11 @@
 
 mod applying;
 mod effects;
+mod example;
 mod failing;
 mod handlers;
 mod holding;
+mod measured;
 mod ordering;
 mod permutations;
 mod queues;
