@@ -8,6 +8,7 @@ mod catalog;
 mod demo;
 mod dlq;
 mod events;
+mod fleet;
 mod healthcheck;
 mod landscape;
 mod migrate;
@@ -59,6 +60,8 @@ enum Command {
     /// Write the event catalog from the code, or compare it
     #[command(subcommand)]
     Catalog(catalog::Catalog),
+    /// Show which workers there are, and what they do
+    Fleet(fleet::Fleet),
     /// Watch the platform work, and try to break it
     Demo(demo::Demo),
 }
@@ -116,6 +119,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Events(events) => events.execute(&env).await,
         Command::Schema(schema) => schema.execute().await,
         Command::Catalog(catalog) => catalog.execute(),
+        Command::Fleet(fleet) => fleet.execute(&env).await,
         Command::Demo(demo) => demo.execute(&env).await,
     }
 }

@@ -8,6 +8,7 @@ mod compose;
 mod demo;
 mod dlq;
 mod events;
+mod fleet;
 mod localstack_init;
 mod losing_everything;
 mod migrate;

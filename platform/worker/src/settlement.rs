@@ -64,6 +64,7 @@ pub(crate) struct Settlements {
 
 /// What became of one message.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "only the harness for tests reads it"))]
 pub(crate) struct Observed {
     pub message: MessageId,
     pub outcome: Outcome,

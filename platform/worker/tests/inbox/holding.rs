@@ -173,3 +173,17 @@ async fn a_lock_that_stays_for_many_leases_spends_no_receives() {
     let dead = world.dead_letters.counts().await.unwrap();
     assert_eq!(dead.visible + dead.in_flight, 0);
 }
+
+#[tokio::test]
+async fn a_queue_that_does_not_answer_for_a_while_is_polled_again() {
+    let mut world = world().await;
+    let (queue, seen) = Watched::new(world.queue, Trouble::FirstPollsFail);
+    world.queue = queue;
+    world.send(&notes(5)).await;
+    let running = world.start(&CountNotes::default());
+    eventually("a poll that failed", async || (seen.receives.load(Ordering::SeqCst) > 0).then_some(())).await;
+    assert_eq!(running.status.since_last_poll(), None, "which readiness goes by");
+    assert_eq!(world.until_applied(5).await, once(5));
+    assert!(running.status.since_last_poll().is_some());
+    running.stop().await;
+}

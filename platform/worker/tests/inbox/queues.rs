@@ -23,6 +23,8 @@ pub enum Trouble {
     FailsEachDeletionOnce,
     /// Deletes answer once the test says so.
     DeletesLate,
+    /// The first polls are not answered.
+    FirstPollsFail,
     /// A mistake in its client.
     PollsPanic,
     DeletesPanic,
@@ -71,7 +73,10 @@ impl Queue for Watched {
         request: ReceiveRequest,
         stop: &CancellationToken,
     ) -> Result<Vec<RawMessage>, BusError> {
-        self.seen.receives.fetch_add(1, Ordering::SeqCst);
+        let before = self.seen.receives.fetch_add(1, Ordering::SeqCst);
+        if self.trouble == Trouble::FirstPollsFail && before < 3 {
+            return Err(BusError::new("ReceiveMessage", self.name(), "connection closed"));
+        }
         assert_ne!(self.trouble, Trouble::PollsPanic, "a mistake in the client");
         self.queue.receive_until(request, stop).await
     }

@@ -8,4 +8,5 @@ mod crashing;
 mod journey;
 mod mutants;
 mod platform;
+mod promises;
 mod sdk;

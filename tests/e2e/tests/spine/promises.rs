@@ -1,0 +1,69 @@
+//! The pages that name tests, held to the tests that there are.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+const PAGES: [&str; 2] = ["docs/architecture.md", "docs/lessons.md"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Every source file of a crate, by its path below the root.
+fn sources() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
+            if path.is_dir() && !name.starts_with('.') && name != "target" {
+                folders.push(path);
+            } else if name.ends_with(".rs") {
+                let below = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+                found.insert(below, fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+/// What stands between backticks in a page's tables, as (file, test): a name that begins with `::` is of the last file.
+fn named(page: &str) -> Vec<(String, String)> {
+    let mut named = Vec::new();
+    for line in page.lines().filter(|line| line.starts_with("| ")) {
+        let mut file = None;
+        for quoted in line.split('`').skip(1).step_by(2) {
+            let Some((before, test)) = quoted.rsplit_once("::") else { continue };
+            if before.ends_with(".rs") {
+                file = Some(before.to_owned());
+            }
+            if let Some(file) = file.as_ref().filter(|_| before.is_empty() || before.ends_with(".rs")) {
+                named.push((file.clone(), test.to_owned()));
+            }
+        }
+    }
+    named
+}
+
+#[test]
+fn every_test_that_a_page_names_exists() {
+    let sources = sources();
+    let mut missing = Vec::new();
+    for page in PAGES {
+        let named = named(&fs::read_to_string(root().join(page)).unwrap());
+        assert!(named.len() > 30, "{page} names {} tests", named.len());
+        for (file, test) in named {
+            let is_there = sources.iter().any(|(path, text)| {
+                path.ends_with(&format!("/{file}"))
+                    && [format!("fn {test}("), format!("{test},")].iter().any(|form| text.contains(form.as_str()))
+            });
+            if !is_there {
+                missing.push(format!("{page}: {file}::{test}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
