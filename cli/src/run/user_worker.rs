@@ -22,7 +22,7 @@ use crate::bus::{BusSettings, SQS_QUEUE_URL};
 pub const NAME: &str = "user-worker";
 
 /// A queue that has not answered for this long beyond a poll's own wait is not being read.
-const QUIET: Duration = Duration::from_secs(30);
+const QUIET: Duration = Duration::from_secs(20);
 
 pub struct UserWorker {
     database: PostgresSettings,

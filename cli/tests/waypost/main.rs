@@ -7,6 +7,7 @@ mod cloudformation;
 mod compose;
 mod demo;
 mod dlq;
+mod ending;
 mod events;
 mod fleet;
 mod localstack_init;

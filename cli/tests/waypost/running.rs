@@ -55,7 +55,7 @@ impl Installation {
     }
 
     /// As a producer of an older release sends it.
-    async fn send_an_event_of_version_1_and_see_the_profile(&self) {
+    pub async fn send_an_event_of_version_1(&self) -> UserCreatedV1 {
         let now = Clock::system().now();
         let event = UserCreatedV1 {
             user_id: event_id(now),
@@ -68,6 +68,11 @@ impl Installation {
         let body = serde_json::to_string(&Envelope::new(&event, header).unwrap()).unwrap();
         let sent = self.bus.queue("user-service").await.send(&[OutgoingMessage { body, ..Default::default() }]).await;
         sent[0].as_ref().unwrap();
+        event
+    }
+
+    async fn send_an_event_of_version_1_and_see_the_profile(&self) {
+        let event = self.send_an_event_of_version_1().await;
         eventually("the profile of version 1", async || {
             let profile = sqlx::query_scalar("SELECT email FROM user_profiles WHERE user_id = $1").bind(event.user_id);
             let email: Option<String> = profile.fetch_optional(&self.user.pool).await.unwrap();
