@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::bail;
 use messaging::{AwsBus, AwsSettings, Bus, MockPublisher, Names, PostgresBus, Publisher};
+use outbox::BusLabels;
 use service::{
     postgres::PostgresSettings,
     settings::{AppEnv, Env, SettingError, SettingErrors, all},
@@ -71,6 +72,16 @@ impl BusSettings {
 
     pub fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// What traces and metrics call it.
+    pub fn labels(&self) -> BusLabels {
+        let system = match self.kind {
+            BusKind::Sns(_) => "aws.sns",
+            BusKind::Postgres(_) => "pgmq",
+            BusKind::Mock => "mock",
+        };
+        BusLabels { system, names: self.names.clone() }
     }
 
     /// Whether `bus_db` is in use.

@@ -108,7 +108,10 @@ fn main() -> ExitCode {
 
 async fn execute(command: Command) -> anyhow::Result<ExitCode> {
     let env = Env::process();
-    telemetry::start_logging(&TelemetrySettings::from_env(&env)?);
+    // A service starts its own telemetry: it has traces as well.
+    if !matches!(command, Command::Run(_)) {
+        telemetry::start_logging(&TelemetrySettings::from_env(&env)?);
+    }
     match command {
         Command::Run(run) => run.execute(&env).await,
         Command::Settings(settings) => settings.execute(&env),

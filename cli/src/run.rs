@@ -14,7 +14,7 @@ use clap::{Subcommand, ValueEnum};
 use service::{
     lifecycle::{self, Lifecycle},
     settings::{Env, SettingErrors, all},
-    telemetry::Metrics,
+    telemetry::{self, Metrics, TelemetrySettings, TraceSettings},
 };
 
 pub use self::settings::{RELAY_ADMIN, WORKER_ADMIN};
@@ -57,7 +57,13 @@ pub struct Services {
 
 impl Run {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let (services, grace) = all((self.services(env), lifecycle::grace_from_env(env)))?;
+        let (logging, traces, services, grace) = all((
+            TelemetrySettings::from_env(env),
+            TraceSettings::from_env(env),
+            self.services(env),
+            lifecycle::grace_from_env(env),
+        ))?;
+        let traces = telemetry::start(&logging, traces.as_ref(), self.name())?;
         let lifecycle = Lifecycle::with_signals(grace)?;
         let metrics = Metrics::start(self.name())?;
         worker::describe_metrics();
@@ -68,6 +74,7 @@ impl Run {
             lifecycle.stop().request("a service could not start");
         }
         let outcome = lifecycle.run_until_stopped().await;
+        traces.flush().await;
         match started {
             Err(error) if !error.is::<Stopped>() => Err(error),
             _ => Ok(outcome.exit_code()),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use service::{
     lifecycle,
     settings::{Env, all},
-    telemetry::TelemetrySettings,
+    telemetry::{TelemetrySettings, TraceSettings},
 };
 
 use crate::{outln, run::Run};
@@ -35,7 +35,12 @@ struct Variable {
 
 impl Settings {
     pub fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let read = all((self.service.services(env), lifecycle::grace_from_env(env), TelemetrySettings::from_env(env)));
+        let read = all((
+            self.service.services(env),
+            lifecycle::grace_from_env(env),
+            TelemetrySettings::from_env(env),
+            TraceSettings::from_env(env),
+        ));
         let names = env.asked_for().into_iter();
         let variables: Vec<_> =
             names.map(|name| Variable { set: !matches!(env.optional(&name), Ok(None)), name }).collect();

@@ -56,7 +56,7 @@ impl RelayProcess {
             listening.await;
             Ok::<_, Infallible>(())
         });
-        let relaying = Relay::new(pool.clone(), publisher, relay, Clock::system());
+        let relaying = Relay::new(pool.clone(), publisher, relay, Clock::system()).labelled(bus.labels());
         let soft = lifecycle.soft();
         lifecycle.spawn("relay", async move {
             relaying.run(wake, soft).await;

@@ -17,7 +17,7 @@ async fn a_second_signal_ends_a_busy_worker_with_1_and_its_messages_are_there_at
     let mut child = installation.start(&["run", "user-worker"], &settings, port).await;
     let mut in_the_way = installation.user.pool.begin().await.unwrap();
     sqlx::query("LOCK TABLE user_profiles IN ACCESS EXCLUSIVE MODE").execute(&mut *in_the_way).await.unwrap();
-    installation.send_an_event_of_version_1().await;
+    installation.send_an_event_of_version_1(None).await;
     eventually("its transaction waits for the lock", async || {
         let waiting = "SELECT count(*) FROM pg_stat_activity
                         WHERE datname = current_database() AND wait_event_type = 'Lock'";

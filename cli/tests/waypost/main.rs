@@ -20,6 +20,7 @@ mod schema;
 mod settings;
 mod starting;
 mod topology;
+mod traces;
 mod tutorial;
 
 use std::process::Output;

@@ -8,6 +8,7 @@ use reqwest::{Client, StatusCode};
 use schemas::{Clock, Envelope, Header, Sequence, UserCreatedV1, event_id};
 use serde_json::json;
 use tokio::process::{Child, Command};
+use uuid::Uuid;
 
 use crate::{run, waypost};
 
@@ -54,8 +55,8 @@ impl Installation {
         .await;
     }
 
-    /// As a producer of an older release sends it.
-    pub async fn send_an_event_of_version_1(&self) -> UserCreatedV1 {
+    /// As a producer of an older release sends it. Answers whose account it is.
+    pub async fn send_an_event_of_version_1(&self, traceparent: Option<String>) -> Uuid {
         let now = Clock::system().now();
         let event = UserCreatedV1 {
             user_id: event_id(now),
@@ -64,17 +65,16 @@ impl Installation {
             source: "auth-service".to_owned(),
         };
         let sequence = Sequence::after(None, now);
-        let header = Header { id: event_id(now), source: "auth-service", time: now, sequence, traceparent: None };
+        let header = Header { id: event_id(now), source: "auth-service", time: now, sequence, traceparent };
         let body = serde_json::to_string(&Envelope::new(&event, header).unwrap()).unwrap();
         let sent = self.bus.queue("user-service").await.send(&[OutgoingMessage { body, ..Default::default() }]).await;
         sent[0].as_ref().unwrap();
-        event
+        event.user_id
     }
 
-    async fn send_an_event_of_version_1_and_see_the_profile(&self) {
-        let event = self.send_an_event_of_version_1().await;
-        eventually("the profile of version 1", async || {
-            let profile = sqlx::query_scalar("SELECT email FROM user_profiles WHERE user_id = $1").bind(event.user_id);
+    pub async fn see_the_profile_of(&self, user_id: Uuid) {
+        eventually("the profile", async || {
+            let profile = sqlx::query_scalar("SELECT email FROM user_profiles WHERE user_id = $1").bind(user_id);
             let email: Option<String> = profile.fetch_optional(&self.user.pool).await.unwrap();
             email
         })
@@ -135,7 +135,8 @@ async fn the_services_with_a_relay_of_its_own_deliver_a_registration_and_stop_cl
     ];
 
     installation.register_and_see_the_profile(&api_listen).await;
-    installation.send_an_event_of_version_1_and_see_the_profile().await;
+    let user_id = installation.send_an_event_of_version_1(None).await;
+    installation.see_the_profile_of(user_id).await;
     let metrics =
         Client::new().get(format!("http://{worker_listen}/metrics")).send().await.unwrap().text().await.unwrap();
     assert!(

@@ -12,10 +12,11 @@ mod append;
 mod lease;
 mod maintenance;
 mod relay;
+mod trace;
 mod wake;
 
 pub use append::{AppendError, append, message};
 pub use lease::RelayDatabaseError;
 pub use maintenance::{OUTBOX, keep_in_order};
-pub use relay::{Relay, RelaySettings, Relayed};
+pub use relay::{BusLabels, Relay, RelaySettings, Relayed};
 pub use wake::{Wake, announce, listen};

@@ -2,17 +2,19 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use messaging::{EntryError, MessageId, Publisher, RetryDelay};
+use messaging::{EntryError, MessageId, Names, Publisher, RetryDelay};
 use metrics::{counter, histogram};
 use schemas::Clock;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
 
 use crate::{
     Wake,
     lease::{self, Claim, Claimed, Outcome, RelayDatabaseError, Settled},
     maintenance::keep_in_order,
+    trace,
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +42,20 @@ impl Default for RelaySettings {
     }
 }
 
+/// What traces and metrics call the bus and its topics; [`Publisher`] doesn't tell.
+#[derive(Debug, Clone)]
+pub struct BusLabels {
+    /// `messaging.system`, such as `aws.sns`.
+    pub system: &'static str,
+    pub names: Names,
+}
+
+impl Default for BusLabels {
+    fn default() -> Self {
+        Self { system: "unknown", names: Names::default() }
+    }
+}
+
 /// Publishes what is in one database's outbox.
 #[derive(Debug, Clone)]
 pub struct Relay {
@@ -47,6 +63,7 @@ pub struct Relay {
     publisher: Arc<dyn Publisher>,
     settings: RelaySettings,
     clock: Clock,
+    labels: BusLabels,
 }
 
 /// What one round did.
@@ -65,7 +82,12 @@ const SHOWN_ERROR: usize = 500;
 
 impl Relay {
     pub fn new(pool: PgPool, publisher: Arc<dyn Publisher>, settings: RelaySettings, clock: Clock) -> Self {
-        Self { pool, publisher, settings, clock }
+        Self { pool, publisher, settings, clock, labels: BusLabels::default() }
+    }
+
+    #[must_use]
+    pub fn labelled(self, labels: BusLabels) -> Self {
+        Self { labels, ..self }
     }
 
     /// Relays until `stop`, then finishes what is claimed and returns. Survives outages of the database and of the bus.
@@ -154,12 +176,14 @@ impl Relay {
         }
         let topics = by_type.into_iter().map(|(event_type, rows)| async move {
             let messages: Vec<_> = rows.iter().map(|row| row.message.clone()).collect();
-            let publishing = self.publisher.publish(event_type, &messages);
+            let span = trace::sending(self.labels.system, &self.labels.names.topic(event_type), &rows);
+            let publishing = self.publisher.publish(event_type, &messages).instrument(span.clone());
             // Well inside the lease, so that what is settled is still ours.
             let results = match tokio::time::timeout(self.settings.lease / 2, publishing).await {
                 Ok(results) => results,
                 Err(_) => vec![Err(EntryError::unavailable("Timeout", "publishing took half the lease")); rows.len()],
             };
+            trace::sent(&span, &results);
             rows.into_iter().zip(results).collect::<Vec<_>>()
         });
         let mut outcome = Outcome::default();

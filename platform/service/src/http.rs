@@ -11,6 +11,7 @@
 
 mod layers;
 mod serve;
+mod server_span;
 mod trace_context;
 
 use std::time::Duration;

@@ -84,6 +84,7 @@ mod survey;
 mod suspects;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 mod transaction;
 mod window;
 mod work;

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use schemas::Clock;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
     line::Line,
     registry::{Consumer, Shape},
     settlement::{Settlements, Unit},
+    trace,
     transaction::Applier,
     window::Window,
 };
@@ -37,7 +39,13 @@ impl Work {
     }
 
     pub async fn process(&self, line: &Line, batch: Vec<Delivery>) {
-        let units = units(batch);
+        let queue = &self.applier.attempts.recorder.queue;
+        let traceparents = batch.iter().map(|delivery| delivery.envelope.traceparent.as_deref());
+        let span = trace::processing(queue, self.consumer.name(), line.name(), traceparents);
+        self.handle(line, units(batch)).instrument(span).await;
+    }
+
+    async fn handle(&self, line: &Line, units: Vec<Unit>) {
         match line.handler.shape() {
             Shape::Apply => self.applier.apply(line, units).await,
             Shape::Perform { .. } => {

@@ -16,7 +16,7 @@ use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument, info_span};
 
-use super::{HttpSettings, TraceContext};
+use super::{HttpSettings, TraceContext, server_span::ServerSpan, trace_context::Caller};
 use crate::{health, problem::Problem};
 
 /// The trace id, for a person who asks what became of a request.
@@ -63,25 +63,29 @@ fn after_panic(payload: Box<dyn Any + Send>) -> Response {
 /// Gives the request its trace context, and says in log and metrics how it went.
 async fn observe(mut request: Request, next: Next) -> Response {
     let began = Instant::now();
-    let trace = TraceContext::of(request.headers());
     let method = request.method().clone();
     // Never the query: it may hold what is not for logs.
     let path: String = request.uri().path().chars().take(LONGEST_LOGGED_PATH).collect();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    // Labels come from fixed sets: a stranger's path or method would make a time series each.
+    let label = method_label(&method);
+    let caller = Caller::of(request.headers());
+    let server_span = ServerSpan::start(label, route.as_ref().map(MatchedPath::as_str), caller);
+    let trace = server_span.context().unwrap_or_else(|| TraceContext::called_by(caller));
     let span = info_span!("request", trace_id = trace.trace_id());
     let request_id = HeaderValue::from_str(trace.trace_id()).ok();
     request.extensions_mut().insert(trace);
 
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let answering = next.run(request).instrument(server_span.span().clone());
+    let mut response = answering.instrument(span.clone()).await;
 
     if let Some(id) = request_id {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     let took = began.elapsed();
     let status = response.status().as_u16();
-    // Labels come from fixed sets: a stranger's path or method would make a time series each.
+    server_span.answered(response.status());
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str).to_owned();
-    let label = method_label(&method);
     counter!("http_requests_total", "method" => label, "route" => route.clone(), "status" => status.to_string())
         .increment(1);
     let milliseconds = took.as_millis() as u64;
@@ -96,11 +100,14 @@ async fn observe(mut request: Request, next: Next) -> Response {
     response
 }
 
+/// For a method that is none of HTTP's own.
+pub(super) const OTHER_METHOD: &str = "other";
+
 fn method_label(method: &Method) -> &'static str {
     const KNOWN: [Method; 7] =
         [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
     const LABELS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
-    KNOWN.iter().position(|known| known == method).map_or("other", |at| LABELS[at])
+    KNOWN.iter().position(|known| known == method).map_or(OTHER_METHOD, |at| LABELS[at])
 }
 
 fn describe_metrics() {

@@ -9,29 +9,51 @@ pub struct TraceContext {
     pub traceparent: String,
 }
 
+/// The span of another process that a request continues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Caller<'a> {
+    pub trace_id: &'a str,
+    pub span_id: &'a str,
+    /// Those that we know.
+    pub flags: u8,
+}
+
 const HEADER: &str = "traceparent";
 /// `00-` and the trace id.
 const TRACE_ID: std::ops::Range<usize> = 3..35;
 const VERSION_0_LENGTH: usize = 55;
 const SAMPLED: u8 = 1;
 
+impl<'a> Caller<'a> {
+    pub fn of(headers: &'a HeaderMap) -> Option<Self> {
+        let mut values = headers.get_all(HEADER).iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) => read(value.to_str().ok()?),
+            _ => None,
+        }
+    }
+}
+
 impl TraceContext {
     pub fn of(headers: &HeaderMap) -> Self {
-        let mut values = headers.get_all(HEADER).iter();
-        let only = match (values.next(), values.next()) {
-            (Some(value), None) => value.to_str().ok(),
-            _ => None,
-        };
-        only.and_then(read).map_or_else(Self::start, |(trace_id, flags)| Self::in_trace(trace_id, flags))
+        Self::called_by(Caller::of(headers))
     }
 
     pub fn start() -> Self {
-        Self::in_trace(&format!("{:032x}", not_zero(rand::random::<u128>)), SAMPLED)
+        Self::called_by(None)
     }
 
-    fn in_trace(trace_id: &str, flags: u8) -> Self {
-        let span = not_zero(rand::random::<u64>);
-        Self { traceparent: format!("00-{trace_id}-{span:016x}-{flags:02x}") }
+    /// With a span that nobody hears of but those that it is passed on to.
+    pub(super) fn called_by(caller: Option<Caller<'_>>) -> Self {
+        let span_id = format!("{:016x}", not_zero(rand::random::<u64>));
+        match caller {
+            Some(caller) => Self::at(caller.trace_id, &span_id, caller.flags),
+            None => Self::at(&format!("{:032x}", not_zero(rand::random::<u128>)), &span_id, SAMPLED),
+        }
+    }
+
+    pub(super) fn at(trace_id: &str, span_id: &str, flags: u8) -> Self {
+        Self { traceparent: format!("00-{trace_id}-{span_id}-{:02x}", flags & SAMPLED) }
     }
 
     pub fn trace_id(&self) -> &str {
@@ -49,18 +71,18 @@ fn not_zero<T: Default + PartialEq>(random: impl Fn() -> T) -> T {
     }
 }
 
-/// The trace id and the flags we know, of a header in this version or one to come, which may only append to it.
-fn read(header: &str) -> Option<(&str, u8)> {
+/// A header in this version or one to come, which may only append to it.
+fn read(header: &str) -> Option<Caller<'_>> {
     let hex = |text: &str, length| text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let mut parts = header.splitn(5, '-');
-    let (version, trace_id, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let known_shape = hex(version, 2) && hex(trace_id, 32) && hex(span, 16) && hex(flags, 2);
+    let (version, trace_id, span_id, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let known_shape = hex(version, 2) && hex(trace_id, 32) && hex(span_id, 16) && hex(flags, 2);
     let known_version = version != "ff" && (version != "00" || header.len() == VERSION_0_LENGTH);
     let zero = |text: &str| text.bytes().all(|b| b == b'0');
-    if !known_shape || !known_version || zero(trace_id) || zero(span) {
+    if !known_shape || !known_version || zero(trace_id) || zero(span_id) {
         return None;
     }
-    Some((trace_id, u8::from_str_radix(flags, 16).ok()? & SAMPLED))
+    Some(Caller { trace_id, span_id, flags: u8::from_str_radix(flags, 16).ok()? & SAMPLED })
 }
 
 /// What [`super::app`] put there; a new one on a router without it.

@@ -1,0 +1,110 @@
+//! Logs to stderr.
+
+use std::{
+    io::{self, IsTerminal},
+    panic::{self, PanicHookInfo},
+};
+
+use tracing_subscriber::{EnvFilter, Layer, filter::Directive, fmt};
+
+use super::{BoxedLayer, traces};
+use crate::settings::{AppEnv, Env, SettingError, SettingErrors, all};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line of JSON per event, for machines.
+    Json,
+    /// For people; coloured where stderr is a terminal.
+    Text,
+}
+
+#[derive(Debug, Clone)]
+pub struct TelemetrySettings {
+    pub format: LogFormat,
+    /// As `RUST_LOG` writes it.
+    pub filter: String,
+}
+
+const DEFAULT_FILTER: &str = "info,sqlx::postgres::notice=warn";
+
+impl TelemetrySettings {
+    /// `LOG_FORMAT` (`text` in development, `json` elsewhere) and `RUST_LOG` (`info`, without what PostgreSQL skipped
+    /// because it was there already).
+    pub fn from_env(env: &Env) -> Result<Self, SettingErrors> {
+        let filter = || {
+            let filter = env.optional("RUST_LOG")?.unwrap_or(DEFAULT_FILTER);
+            match EnvFilter::try_new(filter) {
+                Ok(_) => Ok(filter.to_owned()),
+                Err(_) => Err(SettingError::wrong("RUST_LOG", filter, "a filter such as info,sqlx=warn")),
+            }
+        };
+        let (app_env, format, filter) = all((AppEnv::from_env(env), log_format(env), filter()))?;
+        let by_environment = if app_env == AppEnv::Development { LogFormat::Text } else { LogFormat::Json };
+        Ok(Self { format: format.unwrap_or(by_environment), filter })
+    }
+}
+
+fn log_format(env: &Env) -> Result<Option<LogFormat>, SettingError> {
+    match env.optional("LOG_FORMAT")? {
+        None => Ok(None),
+        Some("json") => Ok(Some(LogFormat::Json)),
+        Some("text") => Ok(Some(LogFormat::Text)),
+        Some(other) => Err(SettingError::wrong("LOG_FORMAT", other, "json or text")),
+    }
+}
+
+pub(super) fn layer(settings: &TelemetrySettings) -> BoxedLayer {
+    // Spans for traces repeat what the log says in its own way.
+    let filter = EnvFilter::new(&settings.filter).add_directive(not_traces());
+    match settings.format {
+        LogFormat::Json => {
+            let layer = fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(io::stderr);
+            layer.with_filter(filter).boxed()
+        }
+        LogFormat::Text => {
+            let layer = fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
+            layer.with_filter(filter).boxed()
+        }
+    }
+}
+
+fn not_traces() -> Directive {
+    format!("{}=off", traces::TARGET).parse().expect("a target and a level are a directive")
+}
+
+/// Lets panics be logged, where the log is for machines.
+pub(super) fn take_panics(settings: &TelemetrySettings) {
+    if settings.format == LogFormat::Json {
+        panic::set_hook(Box::new(log_panic));
+    }
+}
+
+/// The default hook writes several plain lines, which a reader of JSON can't read.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("a payload that is not text");
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current().name().unwrap_or_default().to_owned();
+    tracing::error!(place, thread, "panicked: {message}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<TelemetrySettings, String> {
+        TelemetrySettings::from_env(&Env::of(variables.iter().copied())).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn people_get_text_and_machines_json() {
+        assert_eq!(read(&[]).unwrap().format, LogFormat::Text);
+        assert_eq!(read(&[("APP_ENV", "production")]).unwrap().format, LogFormat::Json);
+        assert_eq!(read(&[("APP_ENV", "production"), ("LOG_FORMAT", "text")]).unwrap().format, LogFormat::Text);
+        assert_eq!(
+            read(&[("LOG_FORMAT", "xml"), ("RUST_LOG", "a=b=c")]).unwrap_err(),
+            "2 settings are wrong:\n  \
+             LOG_FORMAT is `xml`, should be json or text\n  \
+             RUST_LOG is `a=b=c`, should be a filter such as info,sqlx=warn"
+        );
+    }
+}
