@@ -15,6 +15,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
+use super::pulses::{Liveness, Pulses};
+
 /// What a check found. The text is shown to anybody who asks, so it is a fixed one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
@@ -63,10 +65,11 @@ struct Check {
     last: AtomicU8,
 }
 
-/// The checks of a process.
+/// The checks and the pulses of a process.
 #[derive(Clone)]
 pub struct Health {
     checks: Vec<Arc<Check>>,
+    pulses: Pulses,
     recent: Arc<Mutex<Option<Round>>>,
     soft: CancellationToken,
 }
@@ -84,9 +87,9 @@ const LIMIT: Duration = Duration::from_millis(1_500);
 const FRESH_FOR: Duration = Duration::from_millis(500);
 
 impl Health {
-    /// Not ready any more once `soft` is cancelled.
+    /// Not ready any more once `soft` is cancelled. Watches the runtime that this is called on.
     pub fn new(soft: CancellationToken) -> Self {
-        Self { checks: Vec::new(), recent: Arc::default(), soft }
+        Self { checks: Vec::new(), pulses: Pulses::of_this_runtime(), recent: Arc::default(), soft }
     }
 
     /// Adds a check; it gets 1.5 s.
@@ -98,6 +101,27 @@ impl Health {
         let check = Check { name, ask: Box::new(move || Box::pin(ask())), last: AtomicU8::new(Status::Ok as u8) };
         self.checks.push(Arc::new(check));
         self
+    }
+
+    /// Watches a loop until stopping begins: it stands still once its last beat is older than `limit` ([`PULSE_LIMIT`]
+    /// where nothing speaks for another). `age` is that of the last beat, [`Pulse::age`] or the loop's own; `None` before the
+    /// first. What the age must not depend on, the module says.
+    ///
+    /// [`PULSE_LIMIT`]: super::PULSE_LIMIT
+    /// [`Pulse::age`]: super::Pulse::age
+    #[must_use]
+    pub fn pulse(
+        mut self,
+        name: &'static str,
+        limit: Duration,
+        age: impl Fn() -> Option<Duration> + Send + Sync + 'static,
+    ) -> Self {
+        self.pulses.watch(name, limit, age);
+        self
+    }
+
+    pub(super) fn liveness(&self) -> Liveness {
+        self.pulses.liveness(self.soft.is_cancelled())
     }
 
     pub(super) async fn readiness(&self) -> Readiness {

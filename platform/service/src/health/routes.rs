@@ -3,13 +3,12 @@ use axum::{
     http::{HeaderName, StatusCode, header},
     response::IntoResponse,
 };
-use serde::Serialize;
-use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Health,
     checks::{Readiness, Status},
+    pulses::Liveness,
 };
 use crate::{problem::Json, telemetry::Metrics};
 
@@ -19,8 +18,7 @@ const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// `/livez`, `/readyz` and `/metrics`, with what they look like for OpenAPI.
 pub fn routes(health: Health, metrics: Metrics) -> OpenApiRouter {
     OpenApiRouter::new()
-        .routes(routes!(livez))
-        .merge(OpenApiRouter::new().routes(routes!(readyz)).with_state(health))
+        .merge(OpenApiRouter::new().routes(routes!(livez)).routes(routes!(readyz)).with_state(health))
         .merge(OpenApiRouter::new().routes(routes!(prometheus)).with_state(metrics))
 }
 
@@ -29,17 +27,28 @@ pub fn is_probe(route: &str) -> bool {
     matches!(route, "/livez" | "/readyz" | "/metrics")
 }
 
-/// The process answers.
-#[derive(Serialize, ToSchema)]
-struct Liveness {
-    /// Always `ok`.
-    status: Status,
+/// Whether the process lives.
+///
+/// No dependency has a say in it: restarting a process does not mend a database.
+#[utoipa::path(
+    get,
+    path = "/livez",
+    tag = "health",
+    responses(
+        (status = OK, description = "It answers, and everything moves", body = Liveness),
+        (status = SERVICE_UNAVAILABLE, description = "Something stands still: to be restarted", body = Liveness),
+    )
+)]
+async fn livez(State(health): State<Health>) -> impl IntoResponse {
+    let liveness = health.liveness();
+    (code_of(liveness.status), NOT_STORED, Json(liveness))
 }
 
-/// Whether the process lives.
-#[utoipa::path(get, path = "/livez", tag = "health", responses((status = OK, body = Liveness)))]
-async fn livez() -> impl IntoResponse {
-    (NOT_STORED, Json(Liveness { status: Status::Ok }))
+fn code_of(status: Status) -> StatusCode {
+    match status {
+        Status::Ok | Status::Degraded => StatusCode::OK,
+        Status::Down => StatusCode::SERVICE_UNAVAILABLE,
+    }
 }
 
 /// Whether to send work here.
@@ -54,11 +63,7 @@ async fn livez() -> impl IntoResponse {
 )]
 async fn readyz(State(health): State<Health>) -> impl IntoResponse {
     let readiness = health.readiness().await;
-    let status = match readiness.status {
-        Status::Ok | Status::Degraded => StatusCode::OK,
-        Status::Down => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    (status, NOT_STORED, Json(readiness))
+    (code_of(readiness.status), NOT_STORED, Json(readiness))
 }
 
 /// Metrics for Prometheus.
