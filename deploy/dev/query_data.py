@@ -29,9 +29,9 @@ def described() -> Iterator[tuple[str, Database, list[Path]]]:
     for database in DATABASES:
         yield database.variable, database, sorted(ROOT.glob(f"migrations/{database.name}_db/*.sql"))
     # The tutorial's services have the tables that every producer and every consumer has, and their own.
-    shared = ["migrations/auth_db/20261122100100_outbox.sql", "migrations/user_db/20261122100100_event_logs.sql"]
+    shared = [*ROOT.glob("migrations/auth_db/*_outbox*.sql"), *ROOT.glob("migrations/user_db/*_event_logs*.sql")]
     own = sorted(ROOT.glob("docs/tutorial/sql/*.sql"))
-    yield "TUTORIAL_DATABASE_URL", DATABASES[0], [*(ROOT / path for path in shared), *own]
+    yield "TUTORIAL_DATABASE_URL", DATABASES[0], [*sorted(shared), *own]
 
 
 @contextmanager

@@ -42,6 +42,7 @@ impl AuthService {
         match place {
             RelayPlace::Inline => {
                 let publisher = unless_stopped(lifecycle, bus.publisher()).await?;
+                outbox::describe_metrics();
                 let relay = Relay::new(pool.clone(), publisher, relay, clock.clone()).labelled(bus.labels());
                 let (wake, soft) = (wake.clone(), lifecycle.soft());
                 lifecycle.spawn("relay", async move {

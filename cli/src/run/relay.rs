@@ -50,6 +50,7 @@ impl RelayProcess {
         unless_stopped(lifecycle, database.wait_until_ready(bus.patience)).await?;
         let pool = database.connect_lazy(NAME);
         let publisher = unless_stopped(lifecycle, bus.publisher()).await?;
+        outbox::describe_metrics();
         let wake = Wake::new();
         let listening = outbox::listen(database.connect_options(), wake.clone(), lifecycle.soft());
         lifecycle.spawn("listener", async move {

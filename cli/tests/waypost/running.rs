@@ -100,6 +100,10 @@ impl Installation {
     }
 }
 
+async fn metrics_of(listen: &str) -> String {
+    Client::new().get(format!("http://{listen}/metrics")).send().await.unwrap().text().await.unwrap()
+}
+
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -137,14 +141,16 @@ async fn the_services_with_a_relay_of_its_own_deliver_a_registration_and_stop_cl
     installation.register_and_see_the_profile(&api_listen).await;
     let user_id = installation.send_an_event_of_version_1(None).await;
     installation.see_the_profile_of(user_id).await;
-    let metrics =
-        Client::new().get(format!("http://{worker_listen}/metrics")).send().await.unwrap().text().await.unwrap();
-    assert!(
-        metrics.contains("waypost_worker_events_total{handler=\"record_profile\",outcome=\"applied\"} 2"),
-        "{metrics}"
-    );
+    let metrics = metrics_of(&worker_listen).await;
+    let applied = "waypost_worker_events_total{handler=\"record_profile\",outcome=\"applied\"} 2";
+    assert!(metrics.contains(applied), "{metrics}");
     let upcast = "waypost_worker_upcasts_total{event_type=\"user.created\",version=\"1\"} 1";
     assert!(metrics.contains(upcast), "{metrics}");
+    let metrics = metrics_of(&relay_listen).await;
+    let topic = installation.bus.bus.names().topic("user.created");
+    let sent = format!("messaging_operation_name=\"send\",messaging_destination_name=\"{topic}\"}} 1");
+    assert!(metrics.contains(&sent), "{sent} in {metrics}");
+    assert!(metrics.contains("# HELP messaging_client_sent_messages_total"), "{metrics}");
     for child in children {
         terminate(child).await;
     }

@@ -11,12 +11,14 @@
 mod append;
 mod lease;
 mod maintenance;
+mod measure;
 mod relay;
 mod trace;
 mod wake;
 
-pub use append::{AppendError, append, message};
+pub use append::{AppendError, LONGEST_DELAY, append, append_due, message};
 pub use lease::RelayDatabaseError;
 pub use maintenance::{OUTBOX, keep_in_order};
+pub use measure::describe_metrics;
 pub use relay::{BusLabels, Relay, RelaySettings, Relayed};
 pub use wake::{Wake, announce, listen};

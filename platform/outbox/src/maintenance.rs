@@ -87,13 +87,21 @@ async fn forget_envelopes(pool: &PgPool) -> Result<u64, sqlx::Error> {
 async fn measure_once(pool: &PgPool) -> Result<(), MaintenanceError> {
     let row = sqlx::query!(
         r#"SELECT (SELECT count(*) FROM outbox WHERE status = 'pending') AS "pending!",
+                  (SELECT count(*) FROM outbox WHERE status = 'pending' AND not_before > now()) AS "delayed!",
                   (SELECT count(*) FROM outbox WHERE status = 'failed') AS "failed!",
-                  coalesce(extract(epoch FROM now() - (SELECT min(created_at) FROM outbox WHERE status = 'pending')), 0)
-                      ::float8 AS "oldest_seconds!""#
+                  coalesce(
+                      extract(epoch FROM now() - (
+                          SELECT min(greatest(created_at, not_before))
+                            FROM outbox
+                           WHERE status = 'pending' AND (not_before IS NULL OR not_before <= now())
+                      )),
+                      0
+                  )::float8 AS "oldest_seconds!""#
     )
     .fetch_one(pool)
     .await?;
     gauge!("outbox_pending").set(row.pending as f64);
+    gauge!("outbox_delayed").set(row.delayed as f64);
     gauge!("outbox_failed").set(row.failed as f64);
     gauge!("outbox_oldest_pending_seconds").set(row.oldest_seconds);
     Ok(())

@@ -14,7 +14,7 @@ use crate::{
     Wake,
     lease::{self, Claim, Claimed, Outcome, RelayDatabaseError, Settled},
     maintenance::keep_in_order,
-    trace,
+    measure, trace,
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -176,7 +176,8 @@ impl Relay {
         }
         let topics = by_type.into_iter().map(|(event_type, rows)| async move {
             let messages: Vec<_> = rows.iter().map(|row| row.message.clone()).collect();
-            let span = trace::sending(self.labels.system, &self.labels.names.topic(event_type), &rows);
+            let topic = self.labels.names.topic(event_type);
+            let span = trace::sending(self.labels.system, &topic, &rows);
             let publishing = self.publisher.publish(event_type, &messages).instrument(span.clone());
             // Well inside the lease, so that what is settled is still ours.
             let results = match tokio::time::timeout(self.settings.lease / 2, publishing).await {
@@ -184,6 +185,7 @@ impl Relay {
                 Err(_) => vec![Err(EntryError::unavailable("Timeout", "publishing took half the lease")); rows.len()],
             };
             trace::sent(&span, &results);
+            measure::count_sent(self.labels.system, &topic, &results);
             rows.into_iter().zip(results).collect::<Vec<_>>()
         });
         let mut outcome = Outcome::default();

@@ -48,7 +48,7 @@ pub(crate) fn sent(span: &Span, results: &[Result<MessageId, EntryError>]) {
 }
 
 /// The bus's own code for it.
-fn error_type(error: &EntryError) -> &str {
+pub(crate) fn error_type(error: &EntryError) -> &str {
     match error {
         EntryError::Refused { code, .. } | EntryError::Gone { code } | EntryError::Unavailable { code, .. } => code,
     }

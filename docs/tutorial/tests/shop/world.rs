@@ -13,8 +13,11 @@ use tutorial::{Order, Orders, SENDS, SHOP, consumer};
 use uuid::Uuid;
 use worker::{FAILURE_ATTRIBUTE, FailureReport, Worker, WorkerSettings};
 
-const SHOP_TABLES: [&str; 2] =
-    [include_str!("../../../../migrations/auth_db/20261122100100_outbox.sql"), include_str!("../../sql/orders.sql")];
+const SHOP_TABLES: [&str; 3] = [
+    include_str!("../../../../migrations/auth_db/20261122100100_outbox.sql"),
+    include_str!("../../../../migrations/auth_db/20261125203000_outbox_not_before.sql"),
+    include_str!("../../sql/orders.sql"),
+];
 const WAREHOUSE_TABLES: [&str; 2] = [
     include_str!("../../../../migrations/user_db/20261122100100_event_logs.sql"),
     include_str!("../../sql/deliveries.sql"),

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Maintains until `probe` is content, and to the end of that round.
-async fn maintained(outbox: &Outbox, what: &str, mut probe: impl AsyncFnMut() -> bool) {
+pub async fn maintained(outbox: &Outbox, what: &str, mut probe: impl AsyncFnMut() -> bool) {
     let stop = CancellationToken::new();
     let maintaining = tokio::spawn(keep_in_order(outbox.pool().clone(), clock(), stop.clone()));
     eventually(what, async || probe().await.then_some(())).await;

@@ -5,9 +5,11 @@
 mod appending;
 mod buses;
 mod crashing;
+mod delaying;
 mod failing;
 mod keeping;
 mod leasing;
+mod measuring;
 mod publishing;
 mod stopping;
 mod waking;

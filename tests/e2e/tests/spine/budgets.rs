@@ -1,10 +1,11 @@
-//! The fattest event that a schema allows fits into a message: as the relay publishes it, and as a dead letter.
+//! What has to fit into a limit: the fattest event into a message, as the relay publishes it and as a dead letter; and the
+//! longest life of an event into the time for which it is known from its copies.
 
-use messaging::check_sendable;
+use messaging::{QueueSettings, check_sendable};
 use schemas::{Envelope, SchemaEntry, Sequence, all_schemas, event_id};
 use serde_json::{Value, value::to_raw_value};
 use time::macros::datetime;
-use worker::{FAILURE_ATTRIBUTE, LARGEST_REPORT};
+use worker::{EVENT_LOGS, FAILURE_ATTRIBUTE, LARGEST_REPORT};
 
 /// No control character but a line feed is allowed in any text, so no character takes more than four bytes, escaped
 /// ones (`\n`, `\"`, `\\`) included.
@@ -72,4 +73,11 @@ fn the_fattest_event_of_every_type_fits_into_a_message_and_into_a_dead_letter() 
         message.attributes.insert(FAILURE_ATTRIBUTE.to_owned(), "r".repeat(LARGEST_REPORT));
         assert_eq!(check_sendable(&message), Ok(()), "{}, dead, with a payload of {fattest} bytes", entry.title());
     }
+}
+
+#[test]
+fn an_event_that_was_delayed_and_died_is_still_known_when_it_is_replayed() {
+    let QueueSettings { retention, dead_letter_retention, .. } = QueueSettings::DEFAULT;
+    let life = outbox::LONGEST_DELAY + retention + dead_letter_retention;
+    assert!(life + time::Duration::days(2) < EVENT_LOGS.keep, "{life} leaves no time for a replay");
 }
