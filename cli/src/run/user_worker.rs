@@ -2,7 +2,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use schemas::Clock;
 use service::{
-    health::{self, Condition, Health},
+    health::{self, Condition, Health, PULSE_LIMIT},
     http::{self, HttpSettings},
     lifecycle::Lifecycle,
     postgres::{self, PostgresSettings},
@@ -67,6 +67,7 @@ impl UserWorker {
 }
 
 fn health(pool: PgPool, status: Status, quiet: Duration, soft: CancellationToken) -> Health {
+    let loops = status.clone();
     let polling = move || {
         let condition = match status.since_last_poll() {
             _ if status.is_waiting_for_dependency() => Condition::Down("holding messages while a dependency is down"),
@@ -80,5 +81,8 @@ fn health(pool: PgPool, status: Status, quiet: Duration, soft: CancellationToken
         let pool = pool.clone();
         async move { postgres::check(&pool).await }
     };
-    Health::new(soft).check("postgres", database).check("queue", polling)
+    Health::new(soft)
+        .pulse("worker", PULSE_LIMIT, move || loops.since_last_tick())
+        .check("postgres", database)
+        .check("queue", polling)
 }

@@ -18,8 +18,9 @@ const SHOP_TABLES: [&str; 3] = [
     include_str!("../../../../migrations/auth_db/20261125203000_outbox_not_before.sql"),
     include_str!("../../sql/orders.sql"),
 ];
-const WAREHOUSE_TABLES: [&str; 2] = [
+const WAREHOUSE_TABLES: [&str; 3] = [
     include_str!("../../../../migrations/user_db/20261122100100_event_logs.sql"),
+    include_str!("../../../../migrations/user_db/20261125200000_workers.sql"),
     include_str!("../../sql/deliveries.sql"),
 ];
 
@@ -34,7 +35,7 @@ pub struct World {
     worker: JoinHandle<Result<(), worker::WorkerError>>,
 }
 
-async fn database(server: &str, tables: [&'static str; 2]) -> TestDatabase {
+async fn database(server: &str, tables: impl IntoIterator<Item = &'static str>) -> TestDatabase {
     let database = TestDatabase::empty(server).await;
     for sql in tables {
         database.pool.execute(sql).await.unwrap();
