@@ -67,6 +67,7 @@ impl Run {
         let lifecycle = Lifecycle::with_signals(grace)?;
         let metrics = Metrics::start(self.name())?;
         worker::describe_metrics();
+        messaging::describe_metrics();
         lifecycle.spawn("metrics", metrics.clone().keep_up(lifecycle.soft()));
         let started = services.start(&lifecycle, &metrics).await;
         // Those that started have something to finish. A second request to stop would be a hard one.

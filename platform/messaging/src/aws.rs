@@ -1,6 +1,7 @@
 //! SNS and SQS: the real ones, or LocalStack where an endpoint is named.
 
 mod alarms;
+mod calls;
 mod cloudformation;
 mod connect;
 mod export;

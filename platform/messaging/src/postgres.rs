@@ -7,6 +7,7 @@
 
 mod connect;
 mod extras;
+mod measuring;
 mod publisher;
 mod queue;
 mod topology;

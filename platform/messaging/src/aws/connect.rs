@@ -15,7 +15,7 @@ use aws_smithy_http_client::{
     tls::{Provider, rustls_provider::CryptoMode},
 };
 
-use super::{queue::SqsQueue, resources::Place, sns::SnsPublisher};
+use super::{calls::MeasureCalls, queue::SqsQueue, resources::Place, sns::SnsPublisher};
 use crate::{
     Bus, BusError, ConnectError, Difference, Extra, Names, Prune, Publisher, Queue, Subscriber, Topology,
     TopologyError, bus::until_it_answers,
@@ -82,6 +82,7 @@ impl AwsBus {
                 aws_sdk_sns::config::Builder::from(&config)
                     .http_client(http_client())
                     .timeout_config(timeouts(SETTLE * 2))
+                    .interceptor(MeasureCalls)
                     .build(),
             ),
             polling: sqs(&config, LONGEST_POLL + SETTLE),
@@ -167,7 +168,10 @@ fn sqs(config: &SdkConfig, timeout: Duration) -> aws_sdk_sqs::Client {
 }
 
 fn sqs_config(config: &SdkConfig, timeout: Duration) -> aws_sdk_sqs::config::Builder {
-    aws_sdk_sqs::config::Builder::from(config).http_client(http_client()).timeout_config(timeouts(timeout))
+    aws_sdk_sqs::config::Builder::from(config)
+        .http_client(http_client())
+        .timeout_config(timeouts(timeout))
+        .interceptor(MeasureCalls)
 }
 
 fn http_client() -> SharedHttpClient {

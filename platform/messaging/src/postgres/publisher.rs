@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use sqlx::PgPool;
 
-use super::{queue::Columns, statements};
+use super::{measuring::measured, queue::Columns, statements};
 use crate::{EntryError, MessageId, Names, OutgoingMessage, Publisher};
 
 #[derive(Debug)]
@@ -18,8 +18,8 @@ impl PostgresPublisher {
     /// All subscribed queues get the messages, or none does.
     async fn insert(&self, topic: &str, columns: &Columns) -> Result<Vec<MessageId>, EntryError> {
         let Columns { bodies, attributes, .. } = columns;
-        let ids = sqlx::query_scalar!("SELECT bus.publish($1, $2, $3)::text[]", topic, bodies, attributes)
-            .fetch_one(&self.pool)
+        let publishing = sqlx::query_scalar!("SELECT bus.publish($1, $2, $3)::text[]", topic, bodies, attributes);
+        let ids = measured("publish", topic, publishing.fetch_one(&self.pool))
             .await
             .map_err(|error| EntryError::unavailable("Database", error.to_string()))?;
         let ids = ids.ok_or_else(|| EntryError::no_topic(topic))?;

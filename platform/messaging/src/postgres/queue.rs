@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{statements, waking::Waking};
+use super::{measuring::measured, statements, waking::Waking};
 use crate::{
     BusError, Counts, EntryError, MAX_BATCH_ENTRIES, MessageId, OutgoingMessage, Queue, RawMessage, Receipt,
     ReceiveRequest, check_sendable,
@@ -58,11 +58,36 @@ impl PostgresQueue {
 
     async fn insert(&self, columns: &Columns) -> Result<Vec<MessageId>, EntryError> {
         let Columns { bodies, attributes, .. } = columns;
-        let ids = sqlx::query_scalar!("SELECT bus.send($1, $2, $3)::text[]", self.name, bodies, attributes)
-            .fetch_one(&self.pool)
+        let sending = sqlx::query_scalar!("SELECT bus.send($1, $2, $3)::text[]", self.name, bodies, attributes);
+        let ids = measured("send", &self.name, sending.fetch_one(&self.pool))
             .await
             .map_err(|error| EntryError::unavailable("Database", error.to_string()))?;
         Ok(ids.unwrap_or_default().into_iter().map(MessageId).collect())
+    }
+
+    /// Looks until there is something, the wait is over, or `stop` says so.
+    async fn wait_for_messages(
+        &self,
+        request: ReceiveRequest,
+        stop: &CancellationToken,
+    ) -> Result<Vec<RawMessage>, sqlx::Error> {
+        let deadline = Instant::now() + request.wait;
+        loop {
+            // Registered before looking: what is sent between looking and waiting still wakes.
+            let woken = self.woken.notified();
+            let mut woken = std::pin::pin!(woken);
+            woken.as_mut().enable();
+            let messages = self.take(request).await?;
+            if !messages.is_empty() || stop.is_cancelled() || Instant::now() >= deadline {
+                return Ok(messages);
+            }
+            let next = self.next_look().await?;
+            tokio::select! {
+                () = woken => {}
+                () = stop.cancelled() => return Ok(messages),
+                () = tokio::time::sleep_until(next.min(deadline)) => {}
+            }
+        }
     }
 
     /// When to look again, unless woken before.
@@ -92,23 +117,8 @@ impl Queue for PostgresQueue {
         request: ReceiveRequest,
         stop: &CancellationToken,
     ) -> Result<Vec<RawMessage>, BusError> {
-        let deadline = Instant::now() + request.wait;
-        loop {
-            // Registered before looking: what is sent between looking and waiting still wakes.
-            let woken = self.woken.notified();
-            let mut woken = std::pin::pin!(woken);
-            woken.as_mut().enable();
-            let messages = self.take(request).await.map_err(|error| self.error("receiving", error))?;
-            if !messages.is_empty() || stop.is_cancelled() || Instant::now() >= deadline {
-                return Ok(messages);
-            }
-            let next = self.next_look().await.map_err(|error| self.error("receiving", error))?;
-            tokio::select! {
-                () = woken => {}
-                () = stop.cancelled() => return Ok(messages),
-                () = tokio::time::sleep_until(next.min(deadline)) => {}
-            }
-        }
+        let received = measured("receive", &self.name, self.wait_for_messages(request, stop)).await;
+        received.map_err(|error| self.error("receiving", error))
     }
 
     async fn delete(&self, receipts: &[Receipt]) -> Vec<Result<(), EntryError>> {
@@ -116,7 +126,7 @@ impl Queue for PostgresQueue {
         let Receipts { msg_ids, read_cts, read_us } = Receipts::of(&handles);
         let deleting =
             sqlx::query_scalar!("SELECT bus.delete($1, $2, $3, $4)", self.name, &msg_ids, &read_cts, &read_us);
-        settled(&handles, deleting.fetch_one(&self.pool).await)
+        settled(&handles, measured("delete", &self.name, deleting.fetch_one(&self.pool)).await)
     }
 
     async fn change_visibility(&self, changes: &[(Receipt, Duration)]) -> Vec<Result<(), EntryError>> {
@@ -136,7 +146,7 @@ impl Queue for PostgresQueue {
             &read_us,
             &seconds
         );
-        settled(&handles, updating.fetch_one(&self.pool).await)
+        settled(&handles, measured("change_visibility", &self.name, updating.fetch_one(&self.pool)).await)
     }
 
     async fn send(&self, messages: &[OutgoingMessage]) -> Vec<Result<MessageId, EntryError>> {
@@ -152,7 +162,8 @@ impl Queue for PostgresQueue {
     async fn counts(&self) -> Result<Counts, BusError> {
         let counted =
             sqlx::query!(r#"SELECT visible AS "visible!", in_flight AS "in_flight!" FROM bus.counts($1)"#, self.name);
-        let row = counted.fetch_one(&self.pool).await.map_err(|error| self.error("counting", error))?;
+        let row = measured("counts", &self.name, counted.fetch_one(&self.pool)).await;
+        let row = row.map_err(|error| self.error("counting", error))?;
         Ok(Counts { visible: row.visible.unsigned_abs(), in_flight: row.in_flight.unsigned_abs() })
     }
 }
