@@ -5,6 +5,7 @@ mod calls;
 mod cloudformation;
 mod connect;
 mod export;
+mod inspection;
 mod permissions;
 mod queue;
 mod removing;

@@ -2,7 +2,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{BusError, Difference, Extra, Names, Prune, Publisher, Queue, Subscriber, Topology, TopologyError};
+use crate::{
+    BusError, ConsumerFacts, Difference, Extra, Names, Permission, Prune, Publisher, Queue, Subscriber, Topology,
+    TopologyError,
+};
 
 /// A place where topics and queues are: SNS and SQS, or PostgreSQL.
 #[async_trait]
@@ -16,6 +19,13 @@ pub trait Bus: Send + Sync + fmt::Debug {
 
     /// The queue called `name`, which has to exist.
     async fn queue(&self, name: &str) -> Result<Arc<dyn Queue>, BusError>;
+
+    /// The queues of one consumer as they are, asking for no more than its worker may. Writes nothing.
+    async fn inspect(&self, consumer: &str) -> Result<ConsumerFacts, BusError>;
+
+    /// Which of a worker's calls whoever asks is allowed, as far as trying them does nothing. None where the bus knows
+    /// no permissions of its own.
+    async fn try_permissions(&self, consumer: &str) -> Result<Vec<Permission>, BusError>;
 
     /// Makes what is missing and sets what differs; never deletes. Idempotent. Answers what was different before.
     async fn apply(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError>;

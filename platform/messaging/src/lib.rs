@@ -12,6 +12,7 @@ mod aws;
 mod bus;
 mod difference;
 mod entry;
+mod inspection;
 mod limits;
 mod measuring;
 mod message;
@@ -31,6 +32,7 @@ pub use aws::{AwsBus, AwsSettings, Duty, Place, awslocal_script, cloudformation_
 pub use bus::{Bus, ConnectError};
 pub use difference::{Difference, FieldChange};
 pub use entry::{BusError, EntryError};
+pub use inspection::{ConsumerFacts, Looked, Permission, QueueFacts, RedriveFacts, Tried};
 pub use limits::{MAX_ATTRIBUTES, MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, TooLarge, Unsendable, check_sendable};
 pub use measuring::describe_metrics;
 pub use message::{MessageId, OutgoingMessage, RawMessage, Receipt};

@@ -7,6 +7,7 @@
 
 mod connect;
 mod extras;
+mod inspection;
 mod measuring;
 mod publisher;
 mod queue;

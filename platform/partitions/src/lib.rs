@@ -93,6 +93,15 @@ pub async fn oldest(pool: &PgPool, table: Table) -> Result<Option<OffsetDateTime
     Ok(weeks(&mut connection, table).await?.into_iter().min().map(Week::start))
 }
 
+/// Weeks from that of `now` to [`WEEKS_AHEAD`] after it that have no partition. Writes nothing.
+pub async fn missing(pool: &PgPool, table: Table, now: OffsetDateTime) -> Result<Vec<Week>, PartitionError> {
+    let mut connection =
+        pool.acquire().await.map_err(|source| PartitionError::Database { table: table.name, source })?;
+    let existing = weeks(&mut connection, table).await?;
+    let (this, last) = (Week::of(now), Week::of(now).plus(WEEKS_AHEAD));
+    Ok(Week::range(this, last).filter(|week| !existing.contains(week)).collect())
+}
+
 async fn weeks(connection: &mut PgConnection, table: Table) -> Result<Vec<Week>, PartitionError> {
     let failed = |source| PartitionError::Database { table: table.name, source };
     // Looking locks too: `pg_get_expr` opens the partition that it describes. It answers NULL for one that another

@@ -17,8 +17,8 @@ use aws_smithy_http_client::{
 
 use super::{calls::MeasureCalls, queue::SqsQueue, resources::Place, sns::SnsPublisher};
 use crate::{
-    Bus, BusError, ConnectError, Difference, Extra, Names, Prune, Publisher, Queue, Subscriber, Topology,
-    TopologyError, bus::until_it_answers,
+    Bus, BusError, ConnectError, ConsumerFacts, Difference, Extra, Names, Permission, Prune, Publisher, Queue,
+    Subscriber, Topology, TopologyError, bus::until_it_answers,
 };
 
 /// Where the bus is.
@@ -47,7 +47,7 @@ pub struct AwsBus {
     credentials: Option<SharedCredentialsProvider>,
     pub(super) names: Names,
     place: Option<Place>,
-    queue_urls: BTreeMap<String, String>,
+    pub(super) queue_urls: BTreeMap<String, String>,
     endpoint: String,
 }
 
@@ -95,7 +95,7 @@ impl AwsBus {
                 .map(|(region, account)| Place::in_region(Some(region.as_ref()), Some(&account))),
             names: settings.names,
             queue_urls: settings.queue_urls,
-            endpoint: settings.endpoint.unwrap_or_else(|| "AWS".to_owned()),
+            endpoint: settings.endpoint.as_deref().map_or_else(|| "AWS".to_owned(), without_login),
         }
     }
 
@@ -136,6 +136,14 @@ impl Bus for AwsBus {
             found.queue_url.ok_or_else(|| BusError::new("GetQueueUrl", name, "the answer holds no URL"))?
         };
         Ok(Arc::new(SqsQueue::new(name.to_owned(), url, self.polling.clone(), self.settling.clone())))
+    }
+
+    async fn inspect(&self, consumer: &str) -> Result<ConsumerFacts, BusError> {
+        self.inspect_consumer(consumer).await
+    }
+
+    async fn try_permissions(&self, consumer: &str) -> Result<Vec<Permission>, BusError> {
+        self.try_permissions_of(consumer).await
     }
 
     async fn apply(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
@@ -180,4 +188,25 @@ fn http_client() -> SharedHttpClient {
 
 fn timeouts(attempt: Duration) -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(attempt).build()
+}
+
+/// For logs and errors.
+fn without_login(endpoint: &str) -> String {
+    let (scheme, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://{host}{path}"),
+        None => endpoint.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_named_without_the_login_in_it() {
+        assert_eq!(without_login("http://ada:hunter2@127.0.0.1:4566/x@y"), "http://127.0.0.1:4566/x@y");
+        assert_eq!(without_login("http://127.0.0.1:4566"), "http://127.0.0.1:4566");
+    }
 }

@@ -170,7 +170,7 @@ impl AwsBus {
 }
 
 /// Those that are delayed wait as the visible ones do.
-fn counts(attributes: &HashMap<String, String>) -> Counts {
+pub(super) fn counts(attributes: &HashMap<String, String>) -> Counts {
     let count = |name: &str| attributes.get(name).and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
     Counts {
         visible: count("ApproximateNumberOfMessages") + count("ApproximateNumberOfMessagesDelayed"),

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use aws_sdk_sns::{error::ProvideErrorMetadata, types::Tag};
+use aws_sdk_sns::{
+    error::{ProvideErrorMetadata, SdkError},
+    types::Tag,
+};
 use aws_sdk_sqs::types::QueueAttributeName;
 
 use super::{
@@ -34,19 +37,36 @@ impl AwsBus {
     }
 
     pub(super) async fn find_queue(&self, name: &str) -> Result<Option<FoundQueue>, TopologyError> {
-        let what = format!("look at queue {name}");
-        let found = match self.settling.get_queue_url().queue_name(name).send().await {
-            Ok(found) => found,
-            Err(error) if error.code().is_some_and(is_no_queue) => return Ok(None),
-            Err(error) => return Err(failed(&what, "GetQueueUrl", name, error)),
+        self.read_queue(name, None).await.map_err(|unread| {
+            let source = match unread {
+                Unread::Denied { call, code } => BusError::new(call, name, code),
+                Unread::Failed(source) => source,
+            };
+            TopologyError { what: format!("look at queue {name}"), source }
+        })
+    }
+
+    /// At `url` where that is known already.
+    pub(super) async fn read_queue(&self, name: &str, url: Option<&str>) -> Result<Option<FoundQueue>, Unread> {
+        let url = if let Some(url) = url {
+            url.to_owned()
+        } else {
+            match self.settling.get_queue_url().queue_name(name).send().await {
+                Ok(found) => found.queue_url.unwrap_or_default(),
+                Err(error) if error.code().is_some_and(is_no_queue) => return Ok(None),
+                Err(error) => return Err(Unread::of("GetQueueUrl", name, error)),
+            }
         };
-        let url = found.queue_url.unwrap_or_default();
-        let answer =
-            self.settling.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::All).send().await;
-        let answer = answer.map_err(|error| failed(&what, "GetQueueAttributes", name, error))?;
-        let attributes = answer.attributes.unwrap_or_default().into_iter();
-        let attributes = attributes.map(|(name, value)| (name.as_str().to_owned(), value)).collect();
-        Ok(Some(FoundQueue { url, attributes }))
+        let request = self.settling.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::All);
+        match request.send().await {
+            Ok(answer) => {
+                let attributes = answer.attributes.unwrap_or_default().into_iter();
+                let attributes = attributes.map(|(name, value)| (name.as_str().to_owned(), value)).collect();
+                Ok(Some(FoundQueue { url, attributes }))
+            }
+            Err(error) if error.code().is_some_and(is_no_queue) => Ok(None),
+            Err(error) => Err(Unread::of("GetQueueAttributes", name, error)),
+        }
     }
 
     /// `None`: there is no such topic.
@@ -209,6 +229,28 @@ fn is_nothing(code: &str) -> bool {
 
 fn is_no_queue(code: &str) -> bool {
     code.contains("NonExistentQueue") || code == "QueueDoesNotExist"
+}
+
+pub(super) fn is_denial(code: &str) -> bool {
+    code.contains("AccessDenied") || code.contains("AuthorizationError")
+}
+
+/// Why a queue could not be looked at.
+pub(super) enum Unread {
+    Denied { call: &'static str, code: String },
+    Failed(BusError),
+}
+
+impl Unread {
+    fn of<E>(call: &'static str, name: &str, error: SdkError<E>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        match error.code().filter(|code| is_denial(code)) {
+            Some(code) => Self::Denied { call, code: code.to_owned() },
+            None => Self::Failed(BusError::new(call, name, error)),
+        }
+    }
 }
 
 pub(super) struct FoundQueue {

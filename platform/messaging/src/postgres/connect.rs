@@ -5,8 +5,8 @@ use sqlx::{PgPool, postgres::PgConnectOptions};
 
 use super::{publisher::PostgresPublisher, queue::PostgresQueue, waking::Waking};
 use crate::{
-    Bus, BusError, ConnectError, Difference, Extra, Names, Prune, Publisher, Queue, Subscriber, Topology,
-    TopologyError, bus::until_it_answers,
+    Bus, BusError, ConnectError, ConsumerFacts, Difference, Extra, Names, Permission, Prune, Publisher, Queue,
+    Subscriber, Topology, TopologyError, bus::until_it_answers,
 };
 
 /// Topics and queues in one database.
@@ -65,6 +65,15 @@ impl Bus for PostgresBus {
             return Err(BusError::new("looking for the queue", name, missing));
         }
         Ok(Arc::new(PostgresQueue::new(name.to_owned(), self.pool.clone(), self.waking.clone())))
+    }
+
+    async fn inspect(&self, consumer: &str) -> Result<ConsumerFacts, BusError> {
+        self.inspect_consumer(consumer).await
+    }
+
+    /// Whoever may connect may do everything: the bus has one role.
+    async fn try_permissions(&self, _consumer: &str) -> Result<Vec<Permission>, BusError> {
+        Ok(Vec::new())
     }
 
     async fn apply(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {

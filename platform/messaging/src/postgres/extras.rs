@@ -122,7 +122,7 @@ impl PostgresBus {
     }
 }
 
-async fn counts(queue: &str, connection: &mut PgConnection) -> Result<Counts, sqlx::Error> {
+pub(super) async fn counts(queue: &str, connection: &mut PgConnection) -> Result<Counts, sqlx::Error> {
     let counted = sqlx::query!(r#"SELECT visible AS "visible!", in_flight AS "in_flight!" FROM bus.counts($1)"#, queue);
     let row = counted.fetch_one(connection).await?;
     Ok(Counts { visible: row.visible.unsigned_abs(), in_flight: row.in_flight.unsigned_abs() })

@@ -19,8 +19,13 @@ pub(super) enum Resource {
 }
 
 pub(super) struct Redrive {
-    dead_letter_queue: String,
-    max_receive_count: i32,
+    pub dead_letter_queue: String,
+    pub max_receive_count: i32,
+}
+
+pub(super) struct FoundQueue {
+    installation: Option<String>,
+    pub redrive: Option<Redrive>,
 }
 
 const REDRIVE: &str = "RedrivePolicy";
@@ -145,18 +150,8 @@ impl Resource {
                 found.fetch_optional(connection).await?.map(|found| vec![(INSTALLATION, found.installation)])
             }
             Self::Queue { name, .. } => {
-                let found = sqlx::query!(
-                    "SELECT installation, dead_letter_queue, max_receive_count
-                       FROM bus.queues
-                      WHERE name = $1 AND to_regclass(format('pgmq.%I', 'q_' || name)) IS NOT NULL",
-                    name
-                );
-                found.fetch_optional(connection).await?.map(|found| {
-                    let redrive = found
-                        .dead_letter_queue
-                        .zip(found.max_receive_count)
-                        .map(|(dead_letter_queue, max_receive_count)| Redrive { dead_letter_queue, max_receive_count });
-                    vec![(INSTALLATION, found.installation), (REDRIVE, Some(redrive_policy(redrive.as_ref())))]
+                find_queue(name, connection).await?.map(|FoundQueue { installation, redrive }| {
+                    vec![(INSTALLATION, installation), (REDRIVE, Some(redrive_policy(redrive.as_ref())))]
                 })
             }
             Self::Subscription { topic, queue, .. } => {
@@ -232,6 +227,23 @@ impl std::fmt::Display for Resource {
             Self::Subscription { topic, queue, .. } => write!(f, "subscription {topic} → {queue}"),
         }
     }
+}
+
+/// `None`: not there, or without its table.
+pub(super) async fn find_queue(name: &str, connection: &mut PgConnection) -> Result<Option<FoundQueue>, sqlx::Error> {
+    let found = sqlx::query!(
+        "SELECT installation, dead_letter_queue, max_receive_count
+                       FROM bus.queues
+                      WHERE name = $1 AND to_regclass(format('pgmq.%I', 'q_' || name)) IS NOT NULL",
+        name
+    );
+    let found = found.fetch_optional(connection).await?;
+    Ok(found.map(|found| {
+        let redrive = found.dead_letter_queue.zip(found.max_receive_count);
+        let redrive =
+            redrive.map(|(dead_letter_queue, max_receive_count)| Redrive { dead_letter_queue, max_receive_count });
+        FoundQueue { installation: found.installation, redrive }
+    }))
 }
 
 fn redrive_policy(redrive: Option<&Redrive>) -> String {
