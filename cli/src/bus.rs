@@ -11,6 +11,8 @@ use service::{
 };
 use url::Url;
 
+use crate::doctor::Remedies;
+
 /// The settings of the bus, the same for every process.
 #[derive(Debug, Clone)]
 pub struct BusSettings {
@@ -84,9 +86,25 @@ impl BusSettings {
         BusLabels { system, names: self.names.clone() }
     }
 
+    /// What commands have to name to reach this bus.
+    pub fn remedies(&self) -> Remedies {
+        match &self.kind {
+            BusKind::Sns(aws) => Remedies { endpoint: aws.endpoint.clone() },
+            BusKind::Postgres(_) | BusKind::Mock => Remedies::default(),
+        }
+    }
+
+    /// `bus_db`, where it is in use.
+    pub fn database(&self) -> Option<&PostgresSettings> {
+        match &self.kind {
+            BusKind::Postgres(database) => Some(database),
+            BusKind::Sns(_) | BusKind::Mock => None,
+        }
+    }
+
     /// Whether `bus_db` is in use.
     pub fn is_embedded(&self) -> bool {
-        matches!(self.kind, BusKind::Postgres(_))
+        self.database().is_some()
     }
 }
 

@@ -7,6 +7,7 @@ mod bus;
 mod catalog;
 mod demo;
 mod dlq;
+mod doctor;
 mod events;
 mod fleet;
 mod healthcheck;
@@ -48,6 +49,8 @@ enum Command {
     /// Make topics and queues what the code says, or compare them
     #[command(subcommand)]
     Topology(topology::TopologyCommand),
+    /// Say what is not as a worker needs it, why that matters, and the command that mends it
+    Doctor(doctor::Doctor),
     /// Look at dead letters and put them back
     #[command(subcommand)]
     Dlq(dlq::Dlq),
@@ -118,6 +121,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Healthcheck(check) => check.execute(&env).await,
         Command::Migrate(migrate) => migrate.execute(&env).await,
         Command::Topology(topology) => topology.execute(&env).await,
+        Command::Doctor(doctor) => doctor.execute(&env).await,
         Command::Dlq(dlq) => dlq.execute(&env).await,
         Command::Events(events) => events.execute(&env).await,
         Command::Schema(schema) => schema.execute().await,

@@ -4,6 +4,7 @@
 //! process can run any number of them, and everything that is wrong with any of their settings is said at once.
 
 mod auth_service;
+mod queue_check;
 mod relay;
 mod settings;
 mod user_worker;
@@ -17,11 +18,13 @@ use service::{
     telemetry::{self, Metrics, TelemetrySettings, TraceSettings},
 };
 
-pub use self::settings::{RELAY_ADMIN, WORKER_ADMIN};
 use self::{
     auth_service::AuthService,
     relay::RelayProcess,
     settings::{RelayPlace, relay_place},
+};
+pub use self::{
+    settings::{RELAY_ADMIN, WORKER_ADMIN},
     user_worker::UserWorker,
 };
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use worker::{Status, Worker, WorkerSettings};
 
 use super::{
+    queue_check::warn_of_findings,
     settings::{WORKER_ADMIN, worker_settings},
     unless_stopped,
 };
@@ -25,9 +26,9 @@ pub const NAME: &str = "user-worker";
 const QUIET: Duration = Duration::from_secs(20);
 
 pub struct UserWorker {
-    database: PostgresSettings,
-    bus: BusSettings,
-    worker: WorkerSettings,
+    pub database: PostgresSettings,
+    pub bus: BusSettings,
+    pub worker: WorkerSettings,
     listen: SocketAddr,
     http: HttpSettings,
 }
@@ -51,10 +52,12 @@ impl UserWorker {
         let listener = http::bind(WORKER_ADMIN.variable, listen).await?;
         unless_stopped(lifecycle, database.wait_until_ready(bus.patience)).await?;
         let pool = database.connect_lazy(NAME);
+        let remedies = bus.remedies();
         let bus = unless_stopped(lifecycle, bus.connect()).await?;
         let consumer = user_service::consumer();
         let queue = bus.queue(&bus.names().queue(consumer.name())).await?;
         let dead_letters = bus.queue(&bus.names().dead_letter_queue(consumer.name())).await?;
+        warn_of_findings(&*bus, &consumer.subscriber(), &worker, remedies).await;
 
         let quiet = worker.wait + QUIET;
         let worker = Worker::new(consumer, queue, dead_letters, pool.clone(), worker, Clock::system());

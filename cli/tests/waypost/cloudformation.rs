@@ -6,7 +6,7 @@ use reqwest::Client;
 use crate::run;
 
 /// A query of AWS's APIs. The signature is not checked, but tells which service is meant.
-async fn ask(service: &str, form: &[(&str, &str)]) -> String {
+pub async fn ask(service: &str, form: &[(&str, &str)]) -> String {
     let scope = format!("test/20261122/us-east-1/{service}/aws4_request");
     let signature = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none");
     let endpoint = fixtures::required_variable("LOCALSTACK_ENDPOINT");

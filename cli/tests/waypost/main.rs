@@ -7,6 +7,7 @@ mod cloudformation;
 mod compose;
 mod demo;
 mod dlq;
+mod doctor;
 mod ending;
 mod events;
 mod fleet;

@@ -1,4 +1,4 @@
-//! A proxy before SNS and SQS that notes which calls pass, as IAM would judge them.
+//! A proxy before SNS and SQS that notes which calls pass, as IAM would judge them, and refuses what it is told to.
 
 use std::{
     collections::BTreeSet,
@@ -26,13 +26,18 @@ pub struct Recorder {
 
 impl Recorder {
     pub async fn start() -> Self {
+        Self::refusing(&[]).await
+    }
+
+    /// These actions are answered as AWS answers who may not.
+    pub async fn refusing(actions: &'static [&'static str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let calls = Arc::new(Mutex::new(BTreeSet::new()));
         let noted = calls.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, noted.clone()));
+                tokio::spawn(pass(client, noted.clone(), actions));
             }
         });
         Self { endpoint, calls }
@@ -44,12 +49,20 @@ impl Recorder {
 }
 
 /// Passes requests on one by one, and answers as they come.
-async fn pass(client: TcpStream, calls: Arc<Mutex<BTreeSet<Call>>>) -> Option<()> {
+async fn pass(client: TcpStream, calls: Arc<Mutex<BTreeSet<Call>>>, refused: &[&str]) -> Option<()> {
     let upstream: Url = required_variable("LOCALSTACK_ENDPOINT").parse().unwrap();
     let upstream = upstream.socket_addrs(|| None).unwrap()[0];
     let (mut answers, mut requests) = TcpStream::connect(upstream).await.ok()?.into_split();
-    let (from_client, mut to_client) = client.into_split();
-    tokio::spawn(async move { tokio::io::copy(&mut answers, &mut to_client).await });
+    let (from_client, to_client) = client.into_split();
+    let to_client = Arc::new(tokio::sync::Mutex::new(to_client));
+    let answering = to_client.clone();
+    tokio::spawn(async move {
+        let mut some = vec![0; 64 * 1024];
+        while let Ok(length @ 1..) = answers.read(&mut some).await {
+            answering.lock().await.write_all(&some[..length]).await.ok()?;
+        }
+        answering.lock().await.shutdown().await.ok()
+    });
     let mut from_client = BufReader::new(from_client);
     loop {
         let (mut head, mut request) = (Vec::new(), Head::default());
@@ -68,10 +81,26 @@ async fn pass(client: TcpStream, calls: Arc<Mutex<BTreeSet<Call>>>) -> Option<()
         from_client.read_exact(&mut body).await.ok()?;
         // Whoever says nothing of who they are needs no permission.
         if request.is_signed {
-            calls.lock().unwrap().insert(call(request.target.as_deref(), &body));
+            let (action, resource) = call(request.target.as_deref(), &body);
+            if refused.contains(&action.as_str()) {
+                to_client.lock().await.write_all(refusal(&action).as_bytes()).await.ok()?;
+                continue;
+            }
+            calls.lock().unwrap().insert((action, resource));
         }
         requests.write_all(&[head, body].concat()).await.ok()?;
     }
+}
+
+/// As each service words it.
+fn refusal(action: &str) -> String {
+    let body = match action.starts_with("sqs:") {
+        true => r#"{"__type":"com.amazon.coral.service#AccessDeniedException","Message":"not authorized"}"#,
+        false => {
+            "<ErrorResponse><Error><Type>Sender</Type><Code>AuthorizationError</Code><Message>not authorized</Message></Error></ErrorResponse>"
+        }
+    };
+    format!("HTTP/1.1 403 Forbidden\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
 #[derive(Default)]

@@ -54,8 +54,9 @@ impl Duty {
             Self::Consume(consumer) => {
                 let (queue, dead_letters) = queues(consumer, names, place);
                 let settle = &["sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage"];
+                let look = &["sqs:GetQueueUrl", "sqs:GetQueueAttributes"];
                 vec![
-                    statement("Find", consumer, &["sqs:GetQueueUrl"], vec![queue.clone(), dead_letters.clone()]),
+                    statement("Find", consumer, look, vec![queue.clone(), dead_letters.clone()]),
                     statement("Consume", consumer, settle, vec![queue]),
                     statement("DeadLetter", consumer, &["sqs:SendMessage"], vec![dead_letters]),
                 ]

@@ -1,0 +1,29 @@
+//! A worker's look at its own queues when it starts: `waypost doctor`, as far as a worker may look.
+
+use messaging::{Bus, Looked, Subscriber};
+use worker::WorkerSettings;
+
+use crate::doctor::{Check, Finding, Needs, Remedies};
+
+/// One line for each finding. Nothing here keeps a worker from starting: what makes it impossible has failed already.
+pub async fn warn_of_findings(bus: &dyn Bus, subscriber: &Subscriber, worker: &WorkerSettings, remedies: Remedies) {
+    let needs = Needs::of(subscriber, bus.names(), worker, remedies);
+    let facts = match bus.inspect(&subscriber.consumer).await {
+        Ok(facts) => facts,
+        Err(error) => {
+            tracing::warn!(error = %service::ErrorChain(&error), "could not look at the queues before reading them");
+            return;
+        }
+    };
+    for looked in [&facts.queue, &facts.dead_letters] {
+        if let Looked::Denied { call, code } = looked {
+            tracing::warn!(%call, %code, "may not look at a queue; `waypost topology policies` says what a worker needs");
+        }
+    }
+    for check in needs.judge(&facts) {
+        let Check { id, about, .. } = &check;
+        if let Some((_, Finding { found, should_be, remedy, why })) = check.finding() {
+            tracing::warn!(id, about, found, should_be, remedy, "{about} is not as a worker needs it: {why}");
+        }
+    }
+}
