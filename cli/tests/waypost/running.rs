@@ -146,6 +146,12 @@ async fn the_services_with_a_relay_of_its_own_deliver_a_registration_and_stop_cl
     assert!(metrics.contains(applied), "{metrics}");
     let upcast = "waypost_worker_upcasts_total{event_type=\"user.created\",version=\"1\"} 1";
     assert!(metrics.contains(upcast), "{metrics}");
+    assert!(metrics.contains("# HELP messaging_client_operation_duration_seconds How long"), "{metrics}");
+    let receives = if installation.bus.is_embedded() { "receive" } else { "ReceiveMessage" };
+    let queue = format!("{}user-service", installation.bus.prefix);
+    for label in [receives, queue.as_str()] {
+        assert!(metrics.contains(&format!("=\"{label}\"")), "{label} is not in {metrics}");
+    }
     let metrics = metrics_of(&relay_listen).await;
     let topic = installation.bus.bus.names().topic("user.created");
     let sent = format!("messaging_operation_name=\"send\",messaging_destination_name=\"{topic}\"}} 1");

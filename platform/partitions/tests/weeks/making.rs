@@ -31,6 +31,20 @@ async fn a_week_is_there_before_it_is_needed() {
 }
 
 #[tokio::test]
+async fn weeks_that_are_missing_now_and_ahead_are_told_and_none_is_made() {
+    let things = things().await;
+    let ahead = weeks(SUNDAY, SUNDAY + 4 * WEEK);
+    for _ in 0..2 {
+        assert_eq!(partitions::missing(things.pool(), THINGS, SUNDAY).await.unwrap(), ahead);
+    }
+    things.maintain(SUNDAY).await.unwrap();
+    assert_eq!(partitions::missing(things.pool(), THINGS, SUNDAY).await.unwrap(), []);
+    let later = SUNDAY + 2 * WEEK;
+    let missing = partitions::missing(things.pool(), THINGS, later).await.unwrap();
+    assert_eq!(missing, weeks(later + 3 * WEEK, later + 4 * WEEK));
+}
+
+#[tokio::test]
 async fn weeks_meet_without_gap_or_overlap() {
     let things = things().await;
     things.maintain(SUNDAY).await.unwrap();
