@@ -94,6 +94,15 @@ impl BusSettings {
         }
     }
 
+    /// What to do first where this bus does not answer.
+    pub fn knock(&self) -> String {
+        match &self.kind {
+            BusKind::Sns(_) => self.remedies().knock(),
+            BusKind::Postgres(_) => "waypost migrate --database bus".to_owned(),
+            BusKind::Mock => format!("export {PUBLISHER_TYPE}=sns"),
+        }
+    }
+
     /// `bus_db`, where it is in use.
     pub fn database(&self) -> Option<&PostgresSettings> {
         match &self.kind {
@@ -109,6 +118,7 @@ impl BusSettings {
 }
 
 pub const SQS_QUEUE_URL: &str = "SQS_QUEUE_URL";
+const PUBLISHER_TYPE: &str = "EVENT_PUBLISHER_TYPE";
 
 /// `STARTUP_PATIENCE_SECONDS`: how long a process waits for what it needs to be there.
 pub fn patience(env: &Env) -> Result<Duration, SettingError> {
@@ -160,12 +170,11 @@ enum PublisherType {
 }
 
 fn publisher_type(env: &Env) -> Result<PublisherType, SettingError> {
-    const NAME: &str = "EVENT_PUBLISHER_TYPE";
-    match env.optional(NAME)? {
+    match env.optional(PUBLISHER_TYPE)? {
         None | Some("sns") => Ok(PublisherType::Sns),
         Some("postgres") => Ok(PublisherType::Postgres),
         Some("mock") => Ok(PublisherType::Mock),
-        Some(other) => Err(SettingError::wrong(NAME, other, "sns, postgres or mock")),
+        Some(other) => Err(SettingError::wrong(PUBLISHER_TYPE, other, "sns, postgres or mock")),
     }
 }
 

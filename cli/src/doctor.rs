@@ -168,7 +168,7 @@ async fn look_at_bus(env: &Env, settings: &BusSettings, worker: &WorkerSettings)
         Err(error) => {
             let why = "a worker does not start without the bus, and polls in vain while it is away";
             let found = ErrorChain(error.as_ref()).to_string();
-            let finding = Finding::new(found, "answers", why, settings.remedies().knock());
+            let finding = Finding::new(found, "answers", why, settings.knock());
             checks.push(Check::found(Error, ID, ABOUT, finding));
             return Ok(checks);
         }

@@ -52,6 +52,15 @@ async fn a_database_that_does_not_answer_is_an_error_and_the_rest_is_looked_at_a
 }
 
 #[tokio::test]
+async fn a_bus_that_delivers_nowhere_is_an_error_with_the_variable_that_says_so() {
+    let installation = embedded().await;
+    let (code, checks) = installation.doctor(&[("EVENT_PUBLISHER_TYPE", "mock")]).await;
+    assert_eq!((code, checks.all().len()), (1, 1), "{:#?}", checks.all());
+    let [found] = checks.findings("bus-answers")[..] else { panic!("{:#?}", checks.all()) };
+    assert_eq!(found["remedy"], "export EVENT_PUBLISHER_TYPE=sns");
+}
+
+#[tokio::test]
 async fn a_bus_database_that_is_not_migrated_is_found_and_mended() {
     let mut installation = embedded().await;
     let empty = TestDatabase::empty("BUS_DATABASE_URL").await;
