@@ -233,8 +233,8 @@ impl std::fmt::Display for Resource {
 pub(super) async fn find_queue(name: &str, connection: &mut PgConnection) -> Result<Option<FoundQueue>, sqlx::Error> {
     let found = sqlx::query!(
         "SELECT installation, dead_letter_queue, max_receive_count
-                       FROM bus.queues
-                      WHERE name = $1 AND to_regclass(format('pgmq.%I', 'q_' || name)) IS NOT NULL",
+           FROM bus.queues
+          WHERE name = $1 AND to_regclass(format('pgmq.%I', 'q_' || name)) IS NOT NULL",
         name
     );
     let found = found.fetch_optional(connection).await?;
