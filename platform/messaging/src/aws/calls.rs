@@ -79,7 +79,7 @@ impl Intercept for MeasureCalls {
         let error = context.output_or_error().and_then(Result::err);
         let status = context.response().map(|response| response.status().as_u16().to_string());
         let call = Call {
-            system: if metadata.service().eq_ignore_ascii_case("sns") { "aws_sns" } else { "aws_sqs" },
+            system: if metadata.service().eq_ignore_ascii_case("sns") { "aws.sns" } else { "aws_sqs" },
             operation: metadata.name(),
             destination: bag.load::<Destination>().map_or("", |destination| &destination.0),
             error_type: error.map_or("", |error| error_type(error, status.as_deref())),

@@ -13,7 +13,7 @@ pub async fn measured<T>(
     let started = Instant::now();
     let answer = call.await;
     let error_type = answer.as_ref().err().map(error_type).unwrap_or_default();
-    Call { system: "postgresql", operation, destination, error_type: &error_type }.took(started.elapsed());
+    Call { system: "pgmq", operation, destination, error_type: &error_type }.took(started.elapsed());
     answer
 }
 

@@ -109,7 +109,7 @@ impl Queue for PostgresQueue {
     }
 
     fn system(&self) -> &'static str {
-        "postgresql"
+        "pgmq"
     }
 
     async fn receive_until(

@@ -84,7 +84,7 @@ async fn calls_to_sns_and_sqs_are_counted_by_operation_and_what_waits_is_told_fr
     let receives = work(&test).await;
     let (queue, topic) = (format!("{}reader", test.prefix), format!("{}test-happened", test.prefix));
     let count = |operation: &str| calls("aws_sqs", operation, &queue, "").0;
-    assert_eq!(calls("aws_sns", "PublishBatch", &topic, "").0, 1);
+    assert_eq!(calls("aws.sns", "PublishBatch", &topic, "").0, 1);
     assert_eq!(count("SendMessageBatch"), 2);
     assert_eq!(count("ChangeMessageVisibilityBatch"), 3);
     assert_eq!(count("ReceiveMessage"), receives);
@@ -100,11 +100,11 @@ async fn calls_to_the_embedded_bus_are_counted_by_operation() {
     let test = fixtures::embedded_bus().await;
     let receives = work(&test).await;
     let (queue, topic) = (format!("{}reader", test.prefix), format!("{}test-happened", test.prefix));
-    let count = |operation: &str| calls("postgresql", operation, &queue, "").0;
-    assert_eq!(calls("postgresql", "publish", &topic, "").0, 1);
+    let count = |operation: &str| calls("pgmq", operation, &queue, "").0;
+    assert_eq!(calls("pgmq", "publish", &topic, "").0, 1);
     let counts = ["send", "change_visibility", "delete", "receive"].map(count);
     assert_eq!(counts, [2, 3, 3, receives]);
-    let (_, waited) = calls("postgresql", "receive", &queue, "");
+    let (_, waited) = calls("pgmq", "receive", &queue, "");
     assert!(waited > 1.9, "{waited}");
 }
 
@@ -132,8 +132,8 @@ async fn on_the_embedded_bus_a_refused_call_is_counted_with_the_servers_code() {
     test.bus.remove_subscriber(&subscriber()).await.unwrap();
     let request = ReceiveRequest { max: 1, wait: Duration::ZERO, visibility: WAIT };
     queue.receive(request).await.unwrap_err();
-    assert_eq!(calls("postgresql", "receive", queue.name(), "42P01").0, 1, "undefined_table");
-    assert_eq!(calls("postgresql", "receive", queue.name(), "").0, 0);
+    assert_eq!(calls("pgmq", "receive", queue.name(), "42P01").0, 1, "undefined_table");
+    assert_eq!(calls("pgmq", "receive", queue.name(), "").0, 0);
 }
 
 #[tokio::test]
