@@ -9,14 +9,15 @@ use opentelemetry::{Context, global, trace::TraceContextExt};
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use crate::measure::Labels;
+
 /// The target that the processes' telemetry exports.
 const TARGET: &str = "waypost::trace";
 
 /// The span in which `handler` applies a batch. Each message has a `traceparent` or none; one that is not valid is passed
 /// over.
 pub(crate) fn processing<'a>(
-    queue: &str,
-    consumer: &'static str,
+    labels: &Labels,
     handler: &'static str,
     traceparents: impl ExactSizeIterator<Item = Option<&'a str>>,
 ) -> Span {
@@ -25,11 +26,12 @@ pub(crate) fn processing<'a>(
         parent: None,
         "process",
         otel.kind = "consumer",
-        otel.name = format!("process {queue}"),
+        otel.name = format!("process {}", labels.queue),
+        messaging.system = labels.system,
         messaging.operation.name = "process",
         messaging.operation.type = "process",
-        messaging.destination.name = queue,
-        messaging.consumer.group.name = consumer,
+        messaging.destination.name = labels.queue,
+        messaging.consumer.group.name = labels.consumer,
         messaging.batch.message_count = traceparents.len() as u64,
         waypost.handler = handler,
     );

@@ -39,9 +39,8 @@ impl Work {
     }
 
     pub async fn process(&self, line: &Line, batch: Vec<Delivery>) {
-        let queue = &self.applier.attempts.recorder.queue;
         let traceparents = batch.iter().map(|delivery| delivery.envelope.traceparent.as_deref());
-        let span = trace::processing(queue, self.consumer.name(), line.name(), traceparents);
+        let span = trace::processing(&self.applier.transactions.labels, line.name(), traceparents);
         self.handle(line, units(batch)).instrument(span).await;
     }
 
