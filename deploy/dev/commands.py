@@ -1,7 +1,7 @@
 """The commands of ./dev: each one's docstring is its help.
 
-A command only puts the other modules together. Data (`env`, `status --json`, what the demo prints) goes to stdout; a
-command that returns a number ends with it as exit code, as `demo` does.
+A command only puts the other modules together. Data (`env`, `status --json`, what `demo` and `chaos` print) goes to
+stdout; a command that returns a number ends with it as exit code, as those two do.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
+from chaos import SEED_OF_TESTS, check_chaos, run_chaos
 from checks import run_lints, steps
 from compose import ADMINER, check_compose, write_compose
 from compose import infra as compose_infra
@@ -53,6 +54,11 @@ def demo(options: argparse.Namespace) -> int:
         return foreground([str(build()), "demo", *options.rest], environment(bus))
 
 
+def chaos(options: argparse.Namespace) -> int:
+    """kill processes and servers at random while events pass, and prove that none was lost or applied twice"""
+    return run_chaos(*options.rest)
+
+
 def test(options: argparse.Namespace) -> None:
     """run all checks and tests, as CI does"""
     with steps() as step, ExitStack() as stack:
@@ -63,6 +69,8 @@ def test(options: argparse.Namespace) -> None:
         step("schemas", check_schemas)
         step("template", check_template)
         step("tests", lambda: cargo("test --workspace --locked"))
+        step("chaos", lambda: check_chaos("--seed", SEED_OF_TESTS))
+        step("chaos, any seed", check_chaos)
 
 
 def up(options: argparse.Namespace) -> None:

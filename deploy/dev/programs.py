@@ -21,6 +21,8 @@ from places import ROOT, Bus, test_environment
 from processes import TERMINAL, stat
 
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+# Of each binary that is run here.
+PACKAGES = {"waypost": "waypost", "chaos": "waypost-chaos"}
 
 
 def run(command: Sequence[str], variables: Mapping[str, str] = os.environ) -> None:
@@ -61,12 +63,20 @@ def cargo(arguments: str, **variables: str) -> None:
 
 
 def build() -> Path:
-    """Builds the binary; cargo tells where it put it."""
-    command = cargo_command("build --locked --bin waypost --message-format=json-render-diagnostics")
+    """Builds the binary `waypost`."""
+    (waypost,) = build_all("waypost")
+    return waypost
+
+
+def build_all(*names: str) -> list[Path]:
+    """Builds binaries, all at once; cargo tells where it put them."""
+    chosen = shlex.join(part for name in names for part in ("--package", PACKAGES[name], "--bin", name))
+    command = cargo_command(f"build --locked {chosen} --message-format=json-render-diagnostics")
     variables = {**os.environ, "SQLX_OFFLINE": "true"}
     with timed("building"):
         done = subprocess.run(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, check=False)
-    for message in map(json.loads, done.stdout.splitlines() if done.returncode == 0 else []):
-        if message.get("executable") and message["target"]["name"] == "waypost":
-            return Path(message["executable"])
-    raise Failure("the build failed, or made no binary `waypost`")
+    messages = map(json.loads, done.stdout.splitlines() if done.returncode == 0 else [])
+    built = {message["target"]["name"]: message["executable"] for message in messages if message.get("executable")}
+    if missing := [name for name in names if name not in built]:
+        raise Failure(f"the build failed, or made no binary `{'`, `'.join(missing)}`")
+    return [Path(built[name]) for name in names]

@@ -1,21 +1,18 @@
 //! kill -9 of everything, PostgreSQL's own processes included, on servers that this test has to itself.
 
-mod killing;
 mod producer;
-mod servers;
 mod truth;
 
 use std::{collections::BTreeSet, fs::File, os::unix::process::ExitStatusExt, process::Stdio, sync::Arc};
 
+use chaos::{killing::kill_with_children, servers::Servers};
 use fixtures::eventually;
 use reqwest::{Client, StatusCode};
 use sqlx::PgTransaction;
 use tokio::{process::Child, sync::Semaphore, time::Instant};
 
 use self::{
-    killing::kill_with_children,
     producer::{Confirmed, PER_TRANSACTION, produce},
-    servers::Servers,
     truth::Databases,
 };
 use crate::{
@@ -34,9 +31,9 @@ const BACKLOG: i64 = 2_000;
 
 #[tokio::test]
 async fn killing_everything_in_the_middle_of_5_000_events_loses_nothing_and_applies_nothing_twice() {
-    let servers = Servers::make();
-    servers.up();
-    let environment = servers.environment();
+    let servers = Servers::postgresql("losing-everything").unwrap();
+    servers.up().unwrap();
+    let environment = servers.environment().unwrap();
     for arguments in [&["migrate"][..], &["topology", "apply"]] {
         let (code, _, stderr) = run(arguments, &borrowed(&environment)).await;
         assert_eq!(code, 0, "{arguments:?}: {stderr}");
@@ -44,7 +41,8 @@ async fn killing_everything_in_the_middle_of_5_000_events_loses_nothing_and_appl
     let databases = Databases::connect(&environment).await;
     databases.install_witness().await;
     let processes = start_processes(&servers, &environment).await;
-    let everybody: BTreeSet<_> = servers.ids().into_iter().chain(processes.iter().filter_map(Child::id)).collect();
+    let everybody: BTreeSet<_> =
+        servers.ids().unwrap().into_iter().chain(processes.iter().filter_map(Child::id)).collect();
     assert!(everybody.len() > processes.len(), "{everybody:?} should have servers among them");
 
     let (confirmed, commits) = (Confirmed::default(), Arc::new(Semaphore::new(CONFIRMED_BEFORE / PER_TRANSACTION)));
@@ -53,7 +51,7 @@ async fn killing_everything_in_the_middle_of_5_000_events_loses_nothing_and_appl
 
     // Workers that wait for it begin to commit, at this very moment.
     applying.rollback().await.unwrap();
-    let killed = kill_with_children(&everybody);
+    let killed = kill_with_children(&everybody).unwrap();
     let killed_at = Instant::now();
     for mut process in processes {
         assert_eq!(process.wait().await.unwrap().signal(), Some(9));
@@ -63,7 +61,7 @@ async fn killing_everything_in_the_middle_of_5_000_events_loses_nothing_and_appl
     let confirmed_then = confirmed.count();
     eprintln!("killed {killed} processes with {confirmed_then} accounts confirmed; the producer: {cut_off:#}");
 
-    servers.up();
+    servers.up().unwrap();
     let servers_took = killed_at.elapsed();
     let databases = Databases::connect(&environment).await;
     let left = databases.look().await;
@@ -126,7 +124,8 @@ async fn start(
     arguments: &[&str],
     listens: &[(&str, u16)],
 ) -> Child {
-    let log = File::options().create(true).append(true).open(servers.log(arguments[1])).unwrap();
+    let log =
+        File::options().create(true).append(true).open(servers.logs().join(format!("{}.log", arguments[1]))).unwrap();
     let mut child = waypost(arguments, &borrowed(environment))
         .envs(listens.iter().map(|(name, port)| (name, format!("127.0.0.1:{port}"))))
         .envs([("RELAY_LEASE_SECONDS", "6"), ("WORKER_LEASE_SECONDS", "6"), ("WORKER_WAIT_SECONDS", "1")])

@@ -1,10 +1,9 @@
-//! Accounts with their events, as auth-service makes them, but without its HTTP and its password hashing: hashing 5,000
-//! passwords takes minutes.
+//! Accounts with their events, many to a transaction, and a note of those whose COMMIT was answered.
 
 use std::sync::{Arc, Mutex};
 
-use schemas::{Clock, Envelope, Header, Sequence, UserCreatedV1, event_id};
-use sqlx::{Connection, PgConnection, PgPool};
+use chaos::accounts::make_account;
+use sqlx::{Connection, PgPool};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -34,7 +33,8 @@ pub async fn produce(pool: PgPool, count: usize, commits: Arc<Semaphore>, confir
         let mut ids = Vec::new();
         let mut tx = connection.begin().await?;
         for _ in 0..left.min(PER_TRANSACTION) {
-            ids.push(make_account(&mut tx).await?);
+            let email = format!("{}@example.com", Uuid::new_v4());
+            ids.push(make_account(&mut tx, &email, |_| {}).await?);
         }
         commits.acquire().await?.forget();
         tx.commit().await?;
@@ -42,29 +42,4 @@ pub async fn produce(pool: PgPool, count: usize, commits: Arc<Semaphore>, confir
         confirmed.0.lock().unwrap().extend(ids);
     }
     Ok(())
-}
-
-async fn make_account(connection: &mut PgConnection) -> anyhow::Result<Uuid> {
-    const SOURCE: &str = auth_service::NAME;
-    let now = Clock::system().now();
-    let (user_id, sequence) = (event_id(now), Sequence::after(None, now));
-    let email = format!("{user_id}@example.com");
-    sqlx::query(
-        "WITH account AS (
-             INSERT INTO users (id, email, password_hash, sequence, created_at, updated_at)
-             VALUES ($1, $2, 'none', $3, $4, $4)
-             RETURNING id
-         )
-         INSERT INTO user_roles (user_id, role, granted_at) SELECT id, 'user', $4 FROM account",
-    )
-    .bind(user_id)
-    .bind(&email)
-    .bind(sequence.get())
-    .bind(now)
-    .execute(&mut *connection)
-    .await?;
-    let event = UserCreatedV1 { user_id, email: email.try_into()?, timestamp: now, source: SOURCE.to_owned() };
-    let header = Header { id: event_id(now), source: SOURCE, time: now, sequence, traceparent: None };
-    outbox::append(connection, &Envelope::new(&event, header)?).await?;
-    Ok(user_id)
 }

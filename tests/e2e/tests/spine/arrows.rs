@@ -37,6 +37,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("waypost-fixtures", &["waypost-schemas", "waypost-messaging", "waypost-migrations"]),
     ("waypost-mutants", &["waypost-schemas"]),
+    (
+        "waypost-chaos",
+        &["waypost-schemas", "waypost-messaging", "waypost-outbox", "waypost-mutants", "auth-service", "user-service"],
+    ),
     ("e2e", &["waypost-schemas", "waypost-messaging", "waypost-worker"]),
     ("tutorial", &["waypost-schemas", "waypost-outbox", "waypost-worker"]),
 ];
