@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
     path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
+    process::Stdio,
     time::Duration,
 };
 
@@ -99,17 +99,16 @@ impl Processes {
         for (name, mut child) in running {
             match tokio::time::timeout(STOPPED, child.wait()).await {
                 Ok(status) => {
-                    wrong.extend(Some(status?).filter(|status| !status.success()).map(|it| ended_badly(&name, it)))
+                    let status = status?;
+                    if !status.success() {
+                        wrong.push(format!("{name} was asked to stop and ended with {status}"));
+                    }
                 }
                 Err(_) => wrong.push(format!("{name} did not stop in {STOPPED:?}")),
             }
         }
         Ok(wrong)
     }
-}
-
-fn ended_badly(name: &str, status: ExitStatus) -> String {
-    format!("{name} was asked to stop and ended with {status}")
 }
 
 impl Commands {

@@ -9,10 +9,10 @@ use super::{Breakage, Cluster, Due, Fault, Plan, Poison, Request, Role, Stage, T
 /// Of a hundred events; and never fewer than the least.
 const POISONED_PERCENT: u32 = 1;
 const LEAST_POISONED: u32 = 3;
-/// Nothing is done before or after, in thousandths of the events: before, not all processes are at work; after, some
-/// have nothing left to do.
-const FROM: u32 = 50;
-const TO: u32 = 900;
+/// Nothing is done before or after so many of the events: before, not all processes are at work; after, some have
+/// nothing left to do.
+const FROM_PERCENT: u64 = 5;
+const TO_PERCENT: u64 = 90;
 
 impl Plan {
     /// The one plan of this seed.
@@ -106,8 +106,8 @@ impl Drawing {
     }
 
     fn add(&mut self, stage: Stage, what: What) {
-        let thousandths = u64::from(FROM) + self.dice.below((TO - FROM) as usize) as u64;
-        let count = (u64::from(self.events) * thousandths / 1_000) as u32;
+        let [from, to] = [FROM_PERCENT, TO_PERCENT].map(|percent| u64::from(self.events) * percent / 100);
+        let count = (from + self.dice.below((to - from) as usize) as u64) as u32;
         self.faults.push(Fault { due: Due { count, stage }, what });
     }
 
