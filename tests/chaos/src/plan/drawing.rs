@@ -13,6 +13,9 @@ const LEAST_POISONED: u32 = 3;
 /// nothing left to do.
 const FROM_PERCENT: u64 = 5;
 const TO_PERCENT: u64 = 90;
+/// The clients of SNS and SQS try three times by themselves, and wait for up to one and two seconds in between. Past
+/// that, a relay has to back off, and a worker to find out that it could not settle.
+const OUTLASTS_RETRIES: u64 = 3_200;
 
 impl Plan {
     /// The one plan of this seed.
@@ -69,9 +72,11 @@ impl Drawing {
             let cluster = if (at + first).is_multiple_of(2) { Cluster::User } else { Cluster::Auth };
             let stage = self.stage();
             self.add(stage, What::RestartPostgres(cluster));
-            let (refused, each, during) = (self.millis(1_000, 3_000), self.millis(50, 800), self.millis(1_000, 4_000));
+            let (short, long) = (self.millis(1_000, 3_000), self.millis(OUTLASTS_RETRIES, 4_500));
             let stage = self.stage();
-            self.add(stage, What::Refuse(refused));
+            self.add(stage, What::Refuse(short));
+            self.add(Stage::Published, What::Refuse(long));
+            let (each, during) = (self.millis(50, 800), self.millis(1_000, 4_000));
             let stage = self.stage();
             self.add(stage, What::Delay { each, during });
         }

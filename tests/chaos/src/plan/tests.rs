@@ -21,7 +21,7 @@ fn every_plan_has_all_kinds_of_faults_while_there_is_work_to_be_disturbed() {
             assert_eq!(count(|what| matches!(what, What::RestartPostgres(_))), (kills as usize / 5).max(1));
             for is in [
                 |what: &What| matches!(what, What::Cut),
-                |what: &What| matches!(what, What::Refuse(_)),
+                |what: &What| matches!(what, What::Refuse(during) if *during > Duration::from_secs(3)),
                 |what: &What| matches!(what, What::Delay { .. }),
                 |what: &What| matches!(what, What::Garbage { .. }),
                 |what: &What| matches!(what, What::Duplicate { through: Through::Topic, .. }),
