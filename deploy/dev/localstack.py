@@ -4,6 +4,9 @@ It is installed into a venv that is called after what it has: a clone that needs
 CloudFormation needs the last two packages, and `./dev test` runs cfn-lint from there.
 It must listen on loopback only, but takes no more than the port from GATEWAY_LISTEN and listens on all addresses. So
 LAUNCHER binds its endpoints to loopback before it runs it, in one process without its supervisor.
+It also loses messages: deleting one whose lease has run out takes it out of the heap of visible messages without that
+heap's lock, and a receive at the same moment fails ("list changed size during iteration") with messages in its hands
+that are in no place any more. LAUNCHER has it take the lock. `./dev chaos` found it.
 """
 
 from __future__ import annotations
@@ -28,15 +31,23 @@ SETTINGS = {
     "SKIP_SSL_CERT_DOWNLOAD": "1",
     "DNS_ADDRESS": "0",
 }
-LAUNCHER = "; ".join(
-    (
-        "import functools",
-        "from twisted.internet import endpoints",
-        f"endpoints.TCP4ServerEndpoint = functools.partial(endpoints.TCP4ServerEndpoint, interface='{HOST}')",
-        "from localstack.runtime.main import main",
-        "main()",
-    )
-)
+LAUNCHER = f"""
+import functools
+from localstack.services.sqs.models import StandardQueue
+from twisted.internet import endpoints
+
+unguarded = StandardQueue._on_remove_message
+
+def guarded(queue, message):
+    with queue.visible.mutex:
+        unguarded(queue, message)
+
+StandardQueue._on_remove_message = guarded
+endpoints.TCP4ServerEndpoint = functools.partial(endpoints.TCP4ServerEndpoint, interface={HOST!r})
+
+from localstack.runtime.main import main
+main()
+"""
 
 
 def check_python() -> None:
