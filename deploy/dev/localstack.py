@@ -30,6 +30,8 @@ SETTINGS = {
     "DISABLE_EVENTS": "1",
     "SKIP_SSL_CERT_DOWNLOAD": "1",
     "DNS_ADDRESS": "0",
+    # Written to a file of SQLite's, which under load is locked, or one file too many: the request then fails.
+    "SQS_DISABLE_CLOUDWATCH_METRICS": "1",
 }
 LAUNCHER = f"""
 import functools
