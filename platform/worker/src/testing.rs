@@ -93,8 +93,8 @@ impl Harness {
         let mut worker = Worker::new(consumer, queue.clone(), queue.clone(), pool, settings, clock.clone());
         let leases = Leases::new(queue.clone(), lease, worker.status());
         let (settler, acknowledging) = Settler::new(queue, leases.clone());
-        let (observer, observed) = mpsc::unbounded_channel();
-        worker.observer = Some(observer);
+        let (told, observed) = mpsc::unbounded_channel();
+        worker.observer = Some(told);
         let never = CancellationToken::new();
         Ok(Self {
             work: worker.work(settler, &window, &never, &never, TaskTracker::new()),

@@ -23,12 +23,14 @@ use crate::world::{NoteTakenV1, note, notes, once, settings, world, world_with};
 #[derive(Clone)]
 struct ReadAloud(Arc<Room>);
 
+type Script = dyn Fn(&str) -> Option<HandlerError> + Send + Sync;
+
 struct Room {
     heard: Mutex<BTreeMap<String, i32>>,
     /// Notes whose reading doesn't end while this is set.
     endless: AtomicBool,
     voice_is_gone: AtomicBool,
-    script: Box<dyn Fn(&str) -> Option<HandlerError> + Send + Sync>,
+    script: Box<Script>,
     probes: Mutex<u32>,
     pool: PgPool,
 }

@@ -11,7 +11,7 @@ use messaging::QueueSettings;
 use worker::{HandlerError, WorkerSettings};
 
 use crate::{
-    queues::{Trouble, Watched},
+    queues::{Trouble, watched},
     world::{CountNotes, Gate, note, notes, once, settings, world, world_with},
 };
 
@@ -46,7 +46,7 @@ async fn a_database_that_is_down_for_many_leases_dead_letters_nothing_and_spends
 #[tokio::test]
 async fn a_handlers_dependency_that_is_down_is_asked_itself_and_no_message_is_a_probe() {
     let mut world = world_with(QueueSettings { max_receive_count: 2, ..QueueSettings::DEFAULT }).await;
-    let (queue, seen) = Watched::new(world.queue, Trouble::Nothing);
+    let (queue, seen) = watched(world.queue, Trouble::Nothing);
     world.queue = queue;
     let up = Arc::new(AtomicBool::new(false));
     let (is_up, works) = (up.clone(), up.clone());
@@ -138,7 +138,7 @@ async fn a_handler_that_takes_longer_than_the_lease_keeps_its_messages() {
 #[tokio::test]
 async fn a_lost_lease_cancels_its_handler_and_rolls_back() {
     let mut world = world().await;
-    world.queue = Watched::new(world.queue, Trouble::LosesLeases).0;
+    world.queue = watched(world.queue, Trouble::LosesLeases).0;
     let gate = Arc::new(Gate::default());
     let handler = CountNotes { gate: Some(gate.clone()), ..CountNotes::default() };
     world.send(&[note("n0000")]).await;
@@ -177,7 +177,7 @@ async fn a_lock_that_stays_for_many_leases_spends_no_receives() {
 #[tokio::test]
 async fn a_queue_that_does_not_answer_for_a_while_is_polled_again() {
     let mut world = world().await;
-    let (queue, seen) = Watched::new(world.queue, Trouble::FirstPollsFail);
+    let (queue, seen) = watched(world.queue, Trouble::FirstPollsFail);
     world.queue = queue;
     world.send(&notes(5)).await;
     let running = world.start(&CountNotes::default());

@@ -1,6 +1,8 @@
 //! Any order, any batching and any number of copies of a user's events end in the same row: through the inbox, on
 //! PostgreSQL, for two handlers that each set their own group of columns of one row.
 
+use std::collections::BTreeMap;
+
 use fixtures::TestDatabase;
 use proptest::{
     prelude::*,
@@ -107,7 +109,7 @@ fn any_permutation_and_duplication_of_events_ends_in_the_same_rows() {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             deliveries.swap(at, (state >> 33) as usize % (at + 1));
         }
-        let mut expected: std::collections::BTreeMap<String, (Option<String>, Option<i32>)> = Default::default();
+        let mut expected: BTreeMap<String, (Option<String>, Option<i32>)> = BTreeMap::new();
         for (guest, names, value) in &changes {
             let row = expected.entry(format!("guest{guest}")).or_default();
             if *names {

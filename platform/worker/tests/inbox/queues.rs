@@ -31,10 +31,16 @@ pub enum Trouble {
 }
 
 #[derive(Debug)]
-pub struct Watched {
-    pub queue: Arc<dyn Queue>,
-    pub trouble: Trouble,
-    pub seen: Arc<Seen>,
+struct Watched {
+    queue: Arc<dyn Queue>,
+    trouble: Trouble,
+    seen: Arc<Seen>,
+}
+
+/// The same queue with its trouble, and what is seen of it.
+pub fn watched(queue: Arc<dyn Queue>, trouble: Trouble) -> (Arc<dyn Queue>, Arc<Seen>) {
+    let seen = Arc::new(Seen::default());
+    (Arc::new(Watched { queue, trouble, seen: seen.clone() }), seen)
 }
 
 /// What was asked of it.
@@ -48,11 +54,6 @@ pub struct Seen {
 }
 
 impl Watched {
-    pub fn new(queue: Arc<dyn Queue>, trouble: Trouble) -> (Arc<dyn Queue>, Arc<Seen>) {
-        let seen = Arc::new(Seen::default());
-        (Arc::new(Self { queue, trouble, seen: seen.clone() }), seen)
-    }
-
     fn fails(&self, receipt: &Receipt) -> bool {
         self.trouble == Trouble::FailsEachDeletionOnce && self.seen.failed.lock().unwrap().insert(receipt.clone())
     }

@@ -7,14 +7,14 @@ use schemas::Clock;
 use worker::WorkerSettings;
 
 use crate::{
-    queues::{Trouble, Watched},
+    queues::{Trouble, watched},
     world::{CountNotes, notes, once, settings, world},
 };
 
 #[tokio::test]
 async fn acknowledgements_go_ten_to_a_request() {
     let mut world = world().await;
-    let (queue, seen) = Watched::new(world.queue, Trouble::Nothing);
+    let (queue, seen) = watched(world.queue, Trouble::Nothing);
     world.queue = queue;
     world.send(&notes(200)).await;
     let running = world.start_with(&CountNotes::default(), WorkerSettings { batch: 20, ..settings() }, Clock::system());
@@ -30,7 +30,7 @@ async fn acknowledgements_go_ten_to_a_request() {
 #[tokio::test]
 async fn an_acknowledgement_that_failed_is_asked_for_again_and_its_neighbours_are_not() {
     let mut world = world().await;
-    let (queue, seen) = Watched::new(world.queue, Trouble::FailsEachDeletionOnce);
+    let (queue, seen) = watched(world.queue, Trouble::FailsEachDeletionOnce);
     world.queue = queue;
     world.send(&notes(30)).await;
     let settings = WorkerSettings { lease: std::time::Duration::from_secs(600), ..settings() };
@@ -38,15 +38,15 @@ async fn an_acknowledgement_that_failed_is_asked_for_again_and_its_neighbours_ar
     assert_eq!(world.until_applied(30).await, once(30));
     world.until_empty().await;
     running.stop().await;
-    let deletes = seen.deletes.lock().unwrap();
-    assert_eq!(deletes.iter().map(Vec::len).sum::<usize>(), 60, "each twice, since each failed once");
+    let deleted: usize = seen.deletes.lock().unwrap().iter().map(Vec::len).sum();
+    assert_eq!(deleted, 60, "each twice, since each failed once");
     assert_eq!(world.count("SELECT coalesce(sum(redeliveries), 0)::int8 FROM event_logs").await, 0);
 }
 
 #[tokio::test]
 async fn a_worker_that_stops_waits_for_the_answers_to_its_acknowledgements() {
     let mut world = world().await;
-    let (queue, seen) = Watched::new(world.queue, Trouble::DeletesLate);
+    let (queue, seen) = watched(world.queue, Trouble::DeletesLate);
     world.queue = queue;
     world.send(&notes(25)).await;
     let settings = WorkerSettings { lease: std::time::Duration::from_secs(600), ..settings() };
@@ -66,7 +66,7 @@ async fn a_worker_that_stops_waits_for_the_answers_to_its_acknowledgements() {
 #[tokio::test]
 async fn what_waits_for_its_acknowledgement_is_still_hidden_from_others() {
     let mut world = world().await;
-    let (queue, seen) = Watched::new(world.queue, Trouble::DeletesLate);
+    let (queue, seen) = watched(world.queue, Trouble::DeletesLate);
     world.queue = queue;
     world.send(&notes(5)).await;
     let lease = std::time::Duration::from_secs(3);

@@ -6,7 +6,7 @@ use schemas::Clock;
 use worker::WorkerSettings;
 
 use crate::{
-    queues::{Trouble, Watched},
+    queues::{Trouble, watched},
     world::{CountNotes, Gate, notes, once, settings, world},
 };
 
@@ -85,7 +85,7 @@ async fn nothing_is_received_any_more_once_a_worker_has_stopped() {
 async fn a_worker_of_which_a_part_dies_ends_with_an_error() {
     for trouble in [Trouble::PollsPanic, Trouble::DeletesPanic] {
         let mut world = world().await;
-        world.queue = Watched::new(world.queue, trouble).0;
+        world.queue = watched(world.queue, trouble).0;
         world.send(&notes(3)).await;
         let error = world.start(&CountNotes::default()).ended().await.unwrap_err();
         assert!(matches!(error, worker::WorkerError::Died(_)), "{trouble:?}: {error:?}");

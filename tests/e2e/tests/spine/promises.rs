@@ -12,6 +12,10 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+fn is_source(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "rs")
+}
+
 /// Every source file of a crate, by its path below the root.
 fn sources() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
@@ -21,7 +25,7 @@ fn sources() -> BTreeMap<String, String> {
             let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
             if path.is_dir() && !name.starts_with('.') && name != "target" {
                 folders.push(path);
-            } else if name.ends_with(".rs") {
+            } else if is_source(&name) {
                 let below = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
                 found.insert(below, fs::read_to_string(path).unwrap());
             }
@@ -37,10 +41,10 @@ fn named(page: &str) -> Vec<(String, String)> {
         let mut file = None;
         for quoted in line.split('`').skip(1).step_by(2) {
             let Some((before, test)) = quoted.rsplit_once("::") else { continue };
-            if before.ends_with(".rs") {
+            if is_source(before) {
                 file = Some(before.to_owned());
             }
-            if let Some(file) = file.as_ref().filter(|_| before.is_empty() || before.ends_with(".rs")) {
+            if let Some(file) = file.as_ref().filter(|_| before.is_empty() || is_source(before)) {
                 named.push((file.clone(), test.to_owned()));
             }
         }
