@@ -49,8 +49,15 @@ pub fn relay_settings(env: &Env) -> Result<RelaySettings, SettingError> {
     Ok(RelaySettings { lease, ..default })
 }
 
-pub fn worker_settings(env: &Env) -> Result<WorkerSettings, SettingErrors> {
+/// What a worker's pool has to have beside its transactions: for failures, cancelling, probes and its heartbeat.
+const SPARE_CONNECTIONS: u32 = 2;
+
+/// `connections` is how many its pool may have, where that is known: by default a worker begins no transactions that would
+/// leave it none to record a failure by.
+pub fn worker_settings(env: &Env, connections: Option<u32>) -> Result<WorkerSettings, SettingErrors> {
     let default = WorkerSettings::new(worker_name(), env!("CARGO_PKG_VERSION"));
+    let room = connections.map_or(default.concurrency, |most| most.saturating_sub(SPARE_CONNECTIONS).max(1) as usize);
+    let default = WorkerSettings { concurrency: default.concurrency.min(room), ..default };
     let (lease, wait, batch, concurrency, handler_timeout, max_attempts, retry, hold) = all((
         env.seconds_or("WORKER_LEASE_SECONDS", default.lease, 1..=43_200),
         env.seconds_or("WORKER_WAIT_SECONDS", default.wait, 0..=20),
@@ -84,10 +91,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_small_pool_keeps_connections_for_more_than_transactions() {
+        let concurrency = |variables: &[(&str, &str)], connections| {
+            worker_settings(&Env::of(variables.iter().copied()), connections).unwrap().concurrency
+        };
+        let by_pool = [None, Some(20), Some(5), Some(2), Some(1)].map(|connections| concurrency(&[], connections));
+        assert_eq!(by_pool, [4, 4, 3, 1, 1]);
+        assert_eq!(concurrency(&[("WORKER_CONCURRENCY", "9")], Some(5)), 9, "what is set is taken, and doctor warns");
+    }
+
+    #[test]
     fn a_lease_shorter_than_the_poll_is_refused_by_name() {
         let env = Env::of([("WORKER_LEASE_SECONDS", "5")]);
         assert_eq!(
-            worker_settings(&env).unwrap_err().to_string(),
+            worker_settings(&env, None).unwrap_err().to_string(),
             "WORKER_LEASE_SECONDS is `5`, should be between twice the poll's wait (10s) plus a second, and 12 hours (the lease)"
         );
     }

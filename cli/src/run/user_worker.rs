@@ -35,10 +35,12 @@ pub struct UserWorker {
 
 impl UserWorker {
     pub fn from_env(env: &Env) -> Result<Self, SettingErrors> {
+        let database = PostgresSettings::from_env(env, "USER");
+        let connections = database.as_ref().ok().map(|database| database.connection_limit);
         let (database, bus, worker, queue_url, listen, http) = all((
-            PostgresSettings::from_env(env, "USER"),
+            database,
             BusSettings::from_env(env),
-            worker_settings(env),
+            worker_settings(env, connections),
             env.optional(SQS_QUEUE_URL),
             WORKER_ADMIN.read(env),
             HttpSettings::from_env(env),

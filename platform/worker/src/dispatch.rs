@@ -6,19 +6,23 @@
 //!
 //! Suspects (see `suspects`) run alone: when one is due, nothing else begins until it is done; then others have their turn.
 
+pub(crate) mod order;
+pub(crate) mod suspects;
+pub(crate) mod work;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    decode::Delivery,
-    lease::Held,
-    order::{Agenda, Batch, Place, Subject},
+    dispatch::order::{Agenda, Batch, Place, Subject},
+    dispatch::suspects::{SUSPECT_FROM, acquit},
+    dispatch::work::Work,
+    message::decode::Delivery,
+    message::lease::Held,
     registry::Shape,
     status::Status,
-    suspects::{SUSPECT_FROM, acquit},
-    work::Work,
 };
 
 /// How long a batch waits to fill while another one for its handler runs.

@@ -1,11 +1,15 @@
 //! The claims in `event_logs`: all SQL inside the transaction that a handler works in.
 
+pub(crate) mod heartbeat;
+pub(crate) mod ledger;
+pub(crate) mod window;
+
 use std::{collections::HashMap, time::Duration};
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::decode::Delivery;
+use crate::message::decode::Delivery;
 
 /// Bounds the transaction, all below the lease: without them a duplicate would wait for the claim holder's whole
 /// transaction, however long. Answers the backend's process id, by which another connection can cancel it.

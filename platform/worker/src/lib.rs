@@ -49,59 +49,43 @@
 //! A message moves through types: `RawMessage` (received, unread) → [`Delivery`] (read, held under a lease) → settled:
 //! deleted, handed back with a delay, or sent to the dead-letter queue with its reason. The parts:
 //!
-//! - `receive` polls as far as credit allows, `lease` keeps what is held hidden from other workers;
-//! - `order` knows which event may go, `dispatch` makes batches of them by handler, `suspects` runs what may have killed a
-//!   worker alone;
-//! - `transaction` applies a batch and bisects one that fails; `effect` performs what has no transaction; `attempt` puts a
-//!   failure on record;
-//! - `settlement`, `settle` and `dead_letter` give messages back to the queue's keeping;
-//! - `breaker` holds messages while a dependency is down, without spending their receives;
-//! - `window` keeps the weeks of `event_logs`, `heartbeat` the row by which a fleet is seen, `survey` and `measure` the
-//!   metrics of `docs/metrics.md`.
+//! - `message`: `receive` polls as far as credit allows, `lease` keeps what is held hidden from other workers, `decode` reads;
+//!   `settlement`, `settle` and `dead_letter` give it back to the queue's keeping;
+//! - `dispatch`: `order` knows which event may go, the loop makes batches of them by handler, `suspects` runs alone what may
+//!   have killed a worker;
+//! - `transaction` applies a batch and bisects one that fails; beside it, `effect` performs what has no transaction, `attempt`
+//!   puts a failure on record, and `breaker` holds messages while a dependency is down, without spending their receives;
+//! - `inbox` is the SQL of the claims, with `window` for the weeks of `event_logs` and `heartbeat` for the row by which a fleet
+//!   is seen;
+//! - `survey` and `measure` have the metrics of `docs/metrics.md`.
 
-mod attempt;
-mod breaker;
-mod dead_letter;
-mod decode;
 mod dispatch;
-mod effect;
-mod failure;
 mod handler;
-mod heartbeat;
 mod inbox;
-mod lease;
-mod ledger;
-mod line;
 mod measure;
-mod order;
-mod receive;
+mod message;
 mod registry;
 mod settings;
-mod settle;
-mod settlement;
 mod status;
 mod survey;
-mod suspects;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod trace;
 mod transaction;
-mod window;
-mod work;
 mod worker;
 
-pub use dead_letter::{FAILURE_ATTRIBUTE, FailureReport, LARGEST_REPORT};
-pub use decode::{Delivery, Refusal, RejectedAs, preflight};
-pub use failure::FailureClass;
 pub use handler::{
     ApplyEach, ApplyEvents, Call, Effect, HandlerError, Middleware, Next, PerformEffect, Received, Verdict,
 };
-pub use heartbeat::{HEARTBEAT_EVERY, Seen, fleet};
-pub use ledger::{LastFailure, applied, last_failures, oldest_applicable};
+pub use inbox::heartbeat::{HEARTBEAT_EVERY, Seen, fleet};
+pub use inbox::ledger::{LastFailure, applied, last_failures, oldest_applicable};
+pub use inbox::window::{EVENT_FAILURES, EVENT_LOGS, maintain_inbox};
 pub use measure::describe_metrics;
+pub use message::dead_letter::{FAILURE_ATTRIBUTE, FailureReport, LARGEST_REPORT};
+pub use message::decode::{Delivery, Refusal, RejectedAs, preflight};
+pub use message::settlement::Outcome;
 pub use registry::{Consumer, ConsumerBuilder, Reading};
 pub use settings::{InvalidSettings, WorkerSettings};
-pub use settlement::Outcome;
 pub use status::Status;
-pub use window::{EVENT_FAILURES, EVENT_LOGS, maintain_inbox};
+pub use transaction::failure::FailureClass;
 pub use worker::{Worker, WorkerError};

@@ -11,7 +11,7 @@ use messaging::Counts;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use schemas::Envelope;
 
-use crate::failure::FailureClass;
+use crate::transaction::failure::FailureClass;
 
 /// Whose messages: the labels that all of a worker's messaging metrics have.
 #[derive(Debug, Clone)]

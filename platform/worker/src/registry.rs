@@ -16,8 +16,8 @@ pub(crate) use erased::{AnyEvent, AnyHandler, Shape};
 use erased::{Applying, ApplyingEach, Performing};
 
 use crate::{
-    decode::Delivery,
     handler::{ApplyEach, ApplyEvents, Call, Each, HandlerError, Middleware, Next, PerformEffect, Verdict},
+    message::decode::Delivery,
 };
 
 /// A consumer: its name, which is its queue's, and its handlers. The topology follows from it.

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{breaker::Circuits, measure};
+use crate::{measure, transaction::breaker::Circuits};
 
 /// What health checks want to know. Cheap to clone.
 #[derive(Debug, Clone)]

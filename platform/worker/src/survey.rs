@@ -10,9 +10,9 @@ use schemas::Clock;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    failure::chain,
-    lease::Leases,
     measure::{self, Labels},
+    message::lease::Leases,
+    transaction::failure::chain,
 };
 
 pub(crate) struct Survey {

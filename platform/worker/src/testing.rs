@@ -49,12 +49,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Consumer, Worker, WorkerSettings,
-    decode::Delivery,
-    lease::{Held, Leases},
-    settle::Settler,
-    settlement::{Observed, Outcome},
-    window::{EVENT_LOGS, Window},
-    work::Work,
+    dispatch::work::Work,
+    inbox::window::{EVENT_LOGS, Window},
+    message::decode::Delivery,
+    message::lease::{Held, Leases},
+    message::settle::Settler,
+    message::settlement::{Observed, Outcome},
 };
 
 /// A consumer on a database of the test's own.

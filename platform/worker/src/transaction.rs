@@ -1,7 +1,12 @@
 //! One batch, one transaction: claim, apply, commit.
 
+pub(crate) mod attempt;
 mod batch;
+pub(crate) mod breaker;
 mod classify;
+pub(crate) mod effect;
+pub(crate) mod failure;
+pub(crate) mod line;
 
 use std::{panic::AssertUnwindSafe, pin::Pin, time::Duration};
 
@@ -16,10 +21,10 @@ pub(crate) use classify::{Broken, broken_by_claim, broken_by_database, broken_by
 use crate::{
     handler::{HandlerError, Verdict},
     inbox,
-    line::Line,
     measure::Labels,
+    message::settlement::Unit,
     registry::Consumer,
-    settlement::Unit,
+    transaction::line::Line,
 };
 
 /// What a committed transaction says of one of its events.

@@ -8,7 +8,7 @@ use schemas::Envelope;
 use sqlx::PgConnection;
 
 use super::{HandlerError, Verdict};
-use crate::{decode::Delivery, registry::AnyHandler};
+use crate::{message::decode::Delivery, registry::AnyHandler};
 
 /// Goes around every call of a consumer's handlers, in the order in which it was added.
 ///

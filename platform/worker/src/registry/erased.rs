@@ -8,9 +8,9 @@ use sqlx::PgConnection;
 
 use super::{Reading, one_each};
 use crate::{
-    decode::Delivery,
     handler::{ApplyEach, ApplyEvents, Each, Effect, HandlerError, PerformEffect, Received, Verdict},
     measure,
+    message::decode::Delivery,
 };
 
 /// A payload whose type only its handler knows.

@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Broken, Committed, Transactions};
 use crate::{
-    attempt::Attempts,
-    failure::chain,
     handler::HandlerError,
-    line::{Line, Needs},
-    settlement::{Settled, Settlement, Settlements, Unit},
+    message::settlement::{Settled, Settlement, Settlements, Unit},
+    transaction::attempt::Attempts,
+    transaction::failure::chain,
+    transaction::line::{Line, Needs},
 };
 
 #[derive(Clone)]

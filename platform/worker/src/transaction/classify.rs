@@ -1,6 +1,6 @@
 //! Telling failures apart by what has to happen next.
 
-use crate::{handler::HandlerError, line::Needs};
+use crate::{handler::HandlerError, transaction::line::Needs};
 
 /// Why a transaction did not commit.
 #[derive(Debug)]

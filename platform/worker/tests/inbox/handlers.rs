@@ -1,15 +1,20 @@
 //! The forms that a handler can take, tried without a bus.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use fixtures::TestDatabase;
+use messaging::QueueSettings;
 use sqlx::PgConnection;
 use worker::{
-    Call, Consumer, HandlerError, Middleware, Next, Outcome, Received, Verdict, WorkerSettings, testing::Harness,
+    ApplyEvents, Call, Consumer, HandlerError, Middleware, Next, Outcome, Received, Verdict, WorkerSettings,
+    testing::Harness,
 };
 
 use crate::world::{CountNotes, NoteTakenV1};
@@ -146,4 +151,45 @@ async fn what_answers_for_too_few_events_applies_none() {
 #[should_panic(expected = "`note.taken` has two handlers in consumer `notes`")]
 fn an_event_has_one_handler() {
     let _ = counting().apply(CountNotes::default());
+}
+
+#[test]
+fn a_consumer_may_have_settings_of_its_own_for_its_queue() {
+    let settings = QueueSettings { max_receive_count: 7, ..QueueSettings::DEFAULT };
+    assert_eq!(counting().queue(settings).build().subscriber().settings, settings);
+    assert_eq!(counting().build().subscriber().settings, QueueSettings::DEFAULT);
+}
+
+struct Dawdle;
+
+#[async_trait]
+impl ApplyEvents for Dawdle {
+    type Event = NoteTakenV1;
+
+    const NAME: &'static str = "dawdle";
+    const READS: &'static [&'static str] = &[];
+
+    async fn apply(
+        &self,
+        connection: &mut PgConnection,
+        events: &[Received<'_, NoteTakenV1>],
+    ) -> Result<Vec<Verdict>, HandlerError> {
+        sqlx::query("SELECT pg_sleep(600)").execute(connection).await?;
+        Ok(events.iter().map(|_| Verdict::Applied).collect())
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        Some(Duration::from_millis(100))
+    }
+}
+
+#[tokio::test]
+async fn a_handler_may_have_a_time_limit_of_its_own() {
+    let database = database().await;
+    let settings = WorkerSettings { max_attempts: 1, lease: Duration::from_secs(600), ..crate::world::settings() };
+    let consumer = Consumer::named("notes").apply(Dawdle).build();
+    let harness = Harness::with(consumer, database.pool.clone(), settings, schemas::Clock::system()).await.unwrap();
+    let outcomes = harness.deliver(&[harness.envelope(&taken("a"))]).await;
+    let [Outcome::DeadLettered(report)] = &outcomes[..] else { panic!("{outcomes:?}") };
+    assert_eq!((report.reason.as_str(), report.message.as_str()), ("timed-out", "took longer than 100ms"));
 }

@@ -13,9 +13,13 @@ use std::{
     time::Duration,
 };
 
-use messaging::{EntryError, MessageId, Queue, RawMessage, Receipt};
+use futures_util::{StreamExt, stream};
+use messaging::{EntryError, MAX_BATCH_ENTRIES, MessageId, Queue, RawMessage, Receipt};
 use time::OffsetDateTime;
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{measure, status::Status};
@@ -45,6 +49,8 @@ pub(crate) struct Leases {
     handed_back: Mutex<HashMap<MessageId, HandedBack>>,
     /// Held during a round of extensions. See [`Leases::end`].
     round: tokio::sync::Mutex<()>,
+    /// Whether the last round took too long.
+    behind: watch::Sender<bool>,
 }
 
 struct Entry {
@@ -75,6 +81,9 @@ struct State {
 /// Source: `ChangeMessageVisibility`, SQS API Reference.
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 
+/// Requests for extensions that are under way at a time.
+const REQUESTS_IN_FLIGHT: usize = 8;
+
 impl Leases {
     pub fn new(queue: Arc<dyn Queue>, length: Duration, status: Status) -> Arc<Self> {
         Arc::new(Self {
@@ -85,6 +94,7 @@ impl Leases {
             entries: Mutex::default(),
             handed_back: Mutex::default(),
             round: tokio::sync::Mutex::default(),
+            behind: watch::Sender::new(false),
         })
     }
 
@@ -153,15 +163,34 @@ impl Leases {
         }
     }
 
+    /// Asks for all that is due, those first that run out first. Each request's answer counts as it comes: one that is slow
+    /// must not cost the leases of others.
     async fn extend(&self) {
         let _round = self.round.lock().await;
-        let asked_at = Instant::now();
-        let (ids, changes): (Vec<_>, Vec<_>) = self
+        let begun = Instant::now();
+        let mut due: Vec<_> = self
             .entries()
             .iter()
-            .filter(|(_, entry)| entry.expires < asked_at + self.length * 4 / 5)
-            .filter_map(|(id, entry)| Some((*id, (entry.receipt.clone(), self.extension(entry, asked_at)?))))
-            .unzip();
+            .filter(|(_, entry)| entry.expires < begun + self.length * 4 / 5)
+            .map(|(id, entry)| (entry.expires, *id))
+            .collect();
+        due.sort_unstable();
+        let requests = due.chunks(MAX_BATCH_ENTRIES).map(|some| some.iter().map(|(_, id)| *id).collect::<Vec<_>>());
+        stream::iter(requests).for_each_concurrent(REQUESTS_IN_FLIGHT, |ids| self.extend_some(ids)).await;
+        // What takes longer than the pause between rounds would fall ever further behind with more in hand.
+        self.behind.send_replace(begun.elapsed() > self.length / 4);
+    }
+
+    async fn extend_some(&self, ids: Vec<u64>) {
+        let asked_at = Instant::now();
+        let (ids, changes): (Vec<_>, Vec<_>) = {
+            let entries = self.entries();
+            let due = ids.into_iter().filter_map(|id| {
+                let entry = entries.get(&id)?;
+                Some((id, (entry.receipt.clone(), self.extension(entry, asked_at)?)))
+            });
+            due.unzip()
+        };
         if changes.is_empty() {
             return;
         }
@@ -181,6 +210,13 @@ impl Leases {
             }
         }
         measure::leases_renewed(renewed);
+    }
+
+    /// Waits until the last round of extensions was done in time. To receive more before that would be to lose it.
+    pub async fn keeping_up(&self) {
+        let mut behind = self.behind.subscribe();
+        // The sender lives in `self`, so this can't fail.
+        let _ = behind.wait_for(|behind| !behind).await;
     }
 
     /// By how much a lease can be extended: whole seconds, and never beyond the longest. `None`: not any more.
@@ -259,18 +295,24 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::breaker::Circuits;
+    use crate::transaction::breaker::Circuits;
 
     /// Answers to every extension what the test says, and notes until when it would hide the message.
     #[derive(Debug)]
     struct Extends {
         answer: Result<(), EntryError>,
+        /// How long an answer takes.
+        delay: Duration,
         until: Mutex<Option<Instant>>,
     }
 
     impl Extends {
         fn answering(answer: Result<(), EntryError>) -> Arc<Self> {
-            Arc::new(Self { answer, until: Mutex::default() })
+            Self::slowly(answer, Duration::ZERO)
+        }
+
+        fn slowly(answer: Result<(), EntryError>, delay: Duration) -> Arc<Self> {
+            Arc::new(Self { answer, delay, until: Mutex::default() })
         }
     }
 
@@ -297,6 +339,7 @@ mod tests {
                 assert_eq!(visibility.subsec_nanos(), 0, "SQS takes whole seconds");
                 *self.until.lock().unwrap() = Some(Instant::now() + *visibility);
             }
+            tokio::time::sleep(self.delay).await;
             vec![self.answer.clone(); changes.len()]
         }
 
@@ -382,5 +425,21 @@ mod tests {
         // By then another worker has it, and tells of it.
         tokio::time::sleep(LENGTH * 2).await;
         assert_eq!(leases.oldest(), young.sent_at);
+    }
+
+    /// A thousand messages are a hundred requests, eight at a time: at two seconds each a round takes 26, which is longer
+    /// than the pause between rounds and shorter than a lease.
+    #[tokio::test(start_paused = true)]
+    async fn slow_answers_cost_no_lease_and_hold_up_receiving() {
+        let leases = kept(Extends::slowly(Ok(()), Duration::from_secs(2)));
+        let held: Vec<_> = (0..1_000).map(|n| leases.begin(&message(&n.to_string(), NOON), Instant::now())).collect();
+        // The first round begins after a quarter of the length, when all of them are due.
+        tokio::time::sleep(Duration::from_secs(45)).await;
+        let waited = tokio::time::timeout(Duration::from_millis(1), leases.keeping_up()).await;
+        assert!(waited.is_err(), "more would fall behind");
+        tokio::time::sleep(LENGTH * 10).await;
+        assert_eq!(held.iter().filter(|lease| lease.is_lost()).count(), 0);
+        drop(held);
+        tokio::time::timeout(LENGTH, leases.keeping_up()).await.expect("with less in hand it keeps up again");
     }
 }

@@ -9,7 +9,7 @@ use messaging::{EntryError, OutgoingMessage, Queue};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::{lease::Held, measure};
+use crate::{measure, message::lease::Held};
 
 /// The one attribute that carries every fact of a failure: attributes are scarce, a message may have ten.
 pub const FAILURE_ATTRIBUTE: &str = "waypost-failure";

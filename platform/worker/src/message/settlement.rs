@@ -8,11 +8,11 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::{
-    dead_letter::{DeadLetters, FailureReport},
-    decode::Delivery,
-    lease::Held,
     measure::{self, Became},
-    settle::Settler,
+    message::dead_letter::{DeadLetters, FailureReport},
+    message::decode::Delivery,
+    message::lease::Held,
+    message::settle::Settler,
     status::Status,
 };
 

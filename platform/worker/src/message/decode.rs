@@ -11,9 +11,9 @@ use schemas::{Envelope, EnvelopeError, InboxKey, PayloadError};
 use time::{Duration, OffsetDateTime};
 
 use crate::{
-    lease::Held,
+    inbox::window::Window,
+    message::lease::Held,
     registry::{AnyEvent, AnyHandler, Consumer},
-    window::Window,
 };
 
 /// An event that was received, read, and is held under a lease.

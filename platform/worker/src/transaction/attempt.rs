@@ -6,14 +6,14 @@ use messaging::RetryDelay;
 use schemas::Clock;
 
 use crate::{
-    decode::check_time,
-    failure::{FailedEvent, Failure, FailureClass, Recorded, Recorder, chain},
     handler::HandlerError,
-    line::{Line, Needs},
+    inbox::window::Window,
     measure,
-    settlement::{Settled, Settlement, Unit},
+    message::decode::check_time,
+    message::settlement::{Settled, Settlement, Unit},
+    transaction::failure::{FailedEvent, Failure, FailureClass, Recorded, Recorder, chain},
+    transaction::line::{Line, Needs},
     transaction::{Broken, broken_by_database},
-    window::Window,
 };
 
 #[derive(Clone)]

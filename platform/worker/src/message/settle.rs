@@ -13,8 +13,8 @@ use tokio::{
 };
 
 use crate::{
-    lease::{Held, Leases},
     measure,
+    message::lease::{Held, Leases},
 };
 
 const MAX_AGE: Duration = Duration::from_millis(10);

@@ -5,9 +5,9 @@ use std::{error::Error, sync::Arc, time::Duration};
 use sqlx::PgPool;
 
 use crate::{
-    breaker::{Breaker, Pass, Probing},
     registry::AnyHandler,
     transaction::Broken,
+    transaction::breaker::{Breaker, Pass, Probing},
 };
 
 #[derive(Clone)]

@@ -16,12 +16,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    breaker::Circuits,
-    failure::chain,
-    lease::{Held, Leases},
     measure::{self, Labels},
+    message::lease::{Held, Leases},
     settings::{POLL_KIB, POLL_MESSAGES, WorkerSettings},
     status::Status,
+    transaction::breaker::Circuits,
+    transaction::failure::chain,
 };
 
 pub(crate) struct Receiver {
@@ -101,6 +101,7 @@ impl Receiver {
     async fn credit(&self, messages: &Arc<Semaphore>, kib: &Arc<Semaphore>, rest_until: Instant) -> Credit {
         tokio::time::sleep_until(rest_until).await;
         self.circuits.until_all_closed().await;
+        self.leases.keeping_up().await;
         let messages = messages.clone().acquire_many_owned(POLL_MESSAGES as u32).await;
         let kib = kib.clone().acquire_many_owned(POLL_KIB as u32).await;
         let never_closed = "the semaphore is never closed";

@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    dispatch::work::Work,
     dispatch::{Addressed, Proven},
     inbox,
-    work::Work,
 };
 
 /// As many receives need an explanation.

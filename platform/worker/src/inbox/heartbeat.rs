@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    failure::chain,
     settings::WorkerSettings,
     status::{Done, Status},
+    transaction::failure::chain,
 };
 
 pub(crate) struct Heartbeat {

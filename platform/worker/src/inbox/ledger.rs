@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::window::EVENT_LOGS;
+use crate::inbox::window::EVENT_LOGS;
 
 /// The last failure on record of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -30,7 +30,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{failure::chain, measure};
+use crate::{measure, transaction::failure::chain};
 
 type Answer = Result<(), Box<dyn Error + Send + Sync>>;
 type Ask = dyn Fn() -> BoxFuture<'static, Answer> + Send + Sync;

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{PgPool, error::DatabaseError, postgres::PgDatabaseError};
 use uuid::Uuid;
 
-use crate::dead_letter::FailureReport;
+use crate::message::dead_letter::FailureReport;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureClass {

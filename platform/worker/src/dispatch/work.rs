@@ -7,16 +7,16 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    decode::{Delivery, Unreadable, decode},
-    effect::Performer,
-    failure::{FailedEvent, Failure, FailureClass},
-    lease::Held,
-    line::Line,
+    inbox::window::Window,
+    message::decode::{Delivery, Unreadable, decode},
+    message::lease::Held,
+    message::settlement::{Settlements, Unit},
     registry::{Consumer, Shape},
-    settlement::{Settlements, Unit},
     trace,
     transaction::Applier,
-    window::Window,
+    transaction::effect::Performer,
+    transaction::failure::{FailedEvent, Failure, FailureClass},
+    transaction::line::Line,
 };
 
 /// The parts that work on messages.

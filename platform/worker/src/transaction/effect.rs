@@ -10,12 +10,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    attempt::Attempts,
-    failure::chain,
     handler::{HandlerError, Verdict},
     inbox,
-    line::{Line, Needs},
-    settlement::{Settled, Settlement, Settlements, Unit},
+    message::settlement::{Settled, Settlement, Settlements, Unit},
+    transaction::attempt::Attempts,
+    transaction::failure::chain,
+    transaction::line::{Line, Needs},
     transaction::{Broken, Transactions, broken_by_claim, broken_by_database, broken_by_handler},
 };
 
