@@ -74,7 +74,7 @@ pub enum What {
     Delay { each: Duration, during: Duration },
     /// Events that were published already are sent once more.
     Duplicate { through: Through, count: u32 },
-    /// Messages that are not JSON, straight into the queue: those before this number that are not there yet.
+    /// Messages that are not JSON, straight into the queue: all before this number, and so some for a second time.
     Garbage { up_to: u32 },
 }
 

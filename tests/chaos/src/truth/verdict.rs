@@ -15,7 +15,7 @@ pub struct Verdict {
     pub applied_twice: usize,
     pub dead_lettered: usize,
     pub poisoned: usize,
-    /// Everything that is not as promised, in words; nothing else may be empty for a promise to be kept.
+    /// Everything that is not as it should be, in words.
     #[serde(skip)]
     pub wrong: Vec<String>,
 }
