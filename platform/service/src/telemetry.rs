@@ -3,7 +3,7 @@
 //! All three have one global home per process, because that is how `tracing` and `metrics` find them from anywhere.
 //! Starting them twice, as tests in one process do, keeps the first.
 //!
-//! Logs and traces both come from `tracing`, and share nothing else: a span with the target [`traces::TARGET`] is for
+//! Logs and traces both come from `tracing`, and share nothing else: a span with the target `traces::TARGET` is for
 //! traces and never shows in a log line, every other span and every event is for the log and is never exported. So what
 //! may hold more than a trace should (a statement, an address) can't get into one by being logged.
 

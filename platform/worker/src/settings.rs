@@ -86,6 +86,9 @@ impl WorkerSettings {
             let expected = format!("at least {} bytes, one full poll", POLL_KIB * 1024);
             return wrong("the most bytes held", self.most_held_bytes.to_string(), expected);
         }
+        if self.handler_timeout.is_zero() {
+            return wrong("the handler's time", "nothing".into(), "longer than nothing".into());
+        }
         for (name, value) in [
             ("the batch size", self.batch),
             ("the concurrency", self.concurrency),
@@ -124,6 +127,7 @@ mod tests {
         );
         assert!(WorkerSettings { most_held: 9, ..good.clone() }.check().is_err());
         assert!(WorkerSettings { most_held_bytes: 1024, ..good.clone() }.check().is_err());
+        assert!(WorkerSettings { handler_timeout: Duration::ZERO, ..good.clone() }.check().is_err());
         assert!(WorkerSettings { batch: 0, ..good }.check().is_err());
     }
 }
