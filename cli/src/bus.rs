@@ -11,7 +11,7 @@ use service::{
 };
 use url::Url;
 
-use crate::doctor::Remedies;
+use crate::remedy::Remedies;
 
 /// The settings of the bus, the same for every process.
 #[derive(Debug, Clone)]

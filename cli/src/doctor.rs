@@ -10,7 +10,6 @@ mod databases;
 mod drift;
 mod permissions;
 mod queues;
-mod remedy;
 mod report;
 mod timing;
 
@@ -32,7 +31,6 @@ use worker::WorkerSettings;
 pub use self::{
     check::{Check, Finding},
     queues::Needs,
-    remedy::Remedies,
 };
 use self::{
     check::{
@@ -44,7 +42,7 @@ use self::{
 use crate::{
     bus::BusSettings,
     landscape::topology,
-    outln,
+    outln, remedy,
     run::{UserWorker, process_of},
 };
 

@@ -13,6 +13,7 @@ mod fleet;
 mod healthcheck;
 mod landscape;
 mod migrate;
+mod remedy;
 mod run;
 mod schema;
 mod settings;

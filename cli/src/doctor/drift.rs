@@ -10,13 +10,11 @@ use std::collections::BTreeMap;
 use messaging::{Difference, Extra, FieldChange, Names, Topology};
 
 use self::rules::{EXISTENCE, Kind, RULES, Rule, rule_for};
-use super::{
-    check::{
-        Check, Finding,
-        Severity::{self, Error, Warning},
-    },
-    remedy::APPLY,
+use super::check::{
+    Check, Finding,
+    Severity::{self, Error, Warning},
 };
+use crate::remedy::APPLY;
 
 /// A mark that is another's needs another prefix; one that is missing is set.
 const MARK: &str = "mark";

@@ -5,8 +5,8 @@ use messaging::{Permission, Tried};
 use super::{
     check::{Check, Finding, Severity::Error},
     queues::queue_named,
-    remedy::quoted,
 };
+use crate::remedy::quoted;
 
 /// `process`: whose policy it is.
 pub fn judge(permissions: &[Permission], process: &str) -> Vec<Check> {

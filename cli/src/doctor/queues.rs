@@ -6,13 +6,11 @@ use std::time::Duration;
 use messaging::{ConsumerFacts, Counts, Looked, Names, QueueFacts, Subscriber};
 use worker::{EVENT_LOGS, WorkerSettings};
 
-use super::{
-    check::{
-        Check, Finding,
-        Severity::{Error, Warning},
-    },
-    remedy::{APPLY, Remedies},
+use super::check::{
+    Check, Finding,
+    Severity::{Error, Warning},
 };
+use crate::remedy::{APPLY, Remedies};
 
 /// What a worker needs of its queues.
 #[derive(Debug, Clone)]

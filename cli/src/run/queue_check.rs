@@ -3,7 +3,10 @@
 use messaging::{Bus, Looked, Subscriber};
 use worker::WorkerSettings;
 
-use crate::doctor::{Check, Finding, Needs, Remedies};
+use crate::{
+    doctor::{Check, Finding, Needs},
+    remedy::Remedies,
+};
 
 /// One line for each finding. Nothing here keeps a worker from starting: what makes it impossible has failed already.
 pub async fn warn_of_findings(bus: &dyn Bus, subscriber: &Subscriber, worker: &WorkerSettings, remedies: Remedies) {
