@@ -37,33 +37,42 @@ pub(crate) type Addressed = (usize, Delivery);
 pub(crate) struct Inlet {
     work: Arc<Work>,
     ordinary: mpsc::UnboundedSender<Addressed>,
-    unproven: mpsc::UnboundedSender<Addressed>,
+    unproven: mpsc::UnboundedSender<Vec<Addressed>>,
     /// What is settled without a handler.
     aside: TaskTracker,
 }
 
 impl Inlet {
-    /// Reads messages and passes each on.
+    /// Reads messages and passes each on. Suspicious ones go on together: which of them runs first is drawn from all that
+    /// have come, and a killer that came first must not be all there is to draw from.
     pub fn deliver(&self, messages: Vec<Held>) {
+        let mut suspicious = Vec::new();
         for held in messages {
             match self.work.read(held) {
-                Ok(addressed) => self.put(addressed),
+                Ok(addressed) if addressed.1.held.message.receive_count >= SUSPECT_FROM => suspicious.push(addressed),
+                Ok(addressed) => {
+                    if let Err(refused) = self.ordinary.send(addressed) {
+                        self.hand_back(vec![refused.0]);
+                    }
+                }
                 Err(unreadable) => {
                     let work = self.work.clone();
                     self.aside.spawn(async move { work.reject(*unreadable).await });
                 }
             }
         }
+        if !suspicious.is_empty()
+            && let Err(refused) = self.unproven.send(suspicious)
+        {
+            self.hand_back(refused.0);
+        }
     }
 
-    fn put(&self, addressed: Addressed) {
-        let suspicious = addressed.1.held.message.receive_count >= SUSPECT_FROM;
-        let to = if suspicious { &self.unproven } else { &self.ordinary };
-        // The loop has ended: the worker is stopping.
-        if let Err(refused) = to.send(addressed) {
-            let (settler, (_, delivery)) = (self.work.settlements.settler.clone(), refused.0);
-            self.aside.spawn(async move { settler.release(vec![(delivery.held, Duration::ZERO)]).await });
-        }
+    /// The loop has ended: the worker is stopping.
+    fn hand_back(&self, addressed: Vec<Addressed>) {
+        let settler = self.work.settlements.settler.clone();
+        let held = addressed.into_iter().map(|(_, delivery)| (delivery.held, Duration::ZERO)).collect();
+        self.aside.spawn(async move { settler.release(held).await });
     }
 
     /// Waits for what was settled aside. Call when nothing is delivered any more.
@@ -94,10 +103,11 @@ pub(crate) struct Dispatcher {
 }
 
 /// What came of a look into the records of failures.
-pub(crate) enum Proven {
-    /// Has failed, but killed nobody.
-    Ordinary(Addressed),
-    Suspect(Addressed),
+#[derive(Default)]
+pub(crate) struct Proven {
+    /// They have failed, but killed nobody.
+    pub ordinary: Vec<Addressed>,
+    pub suspects: Vec<Addressed>,
 }
 
 /// A batch that is done, and what may go on for that.
@@ -156,10 +166,10 @@ impl Dispatcher {
                         self.arrive(more);
                     }
                 }
-                Some(proven) = self.proven.recv() => match proven {
-                    Proven::Ordinary(addressed) => self.arrive(addressed),
-                    Proven::Suspect(addressed) => self.suspects.push(addressed),
-                },
+                Some(proven) = self.proven.recv() => {
+                    proven.ordinary.into_iter().for_each(|addressed| self.arrive(addressed));
+                    self.suspects.extend(proven.suspects);
+                }
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
                 _ = tick.tick() => {}
             }
@@ -280,8 +290,8 @@ impl Dispatcher {
         while let Some((_, delivery)) = self.ordinary.recv().await {
             rest.push(delivery);
         }
-        while let Some(Proven::Ordinary((_, delivery)) | Proven::Suspect((_, delivery))) = self.proven.recv().await {
-            rest.push(delivery);
+        while let Some(Proven { ordinary, suspects }) = self.proven.recv().await {
+            rest.extend(ordinary.into_iter().chain(suspects).map(|(_, delivery)| delivery));
         }
         let settler = &self.work.settlements.settler;
         settler.release(rest.into_iter().map(|delivery| (delivery.held, Duration::ZERO)).collect()).await;

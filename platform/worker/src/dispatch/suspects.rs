@@ -22,49 +22,43 @@ pub(crate) const SUSPECT_FROM: u32 = 3;
 /// dispatches, because it asks the database, which may not answer.
 pub(crate) async fn acquit(
     work: Arc<Work>,
-    mut unproven: mpsc::UnboundedReceiver<Addressed>,
+    mut unproven: mpsc::UnboundedReceiver<Vec<Addressed>>,
     proven: mpsc::UnboundedSender<Proven>,
     stop: CancellationToken,
 ) {
-    while let Some(Some(first)) = stop.run_until_cancelled(unproven.recv()).await {
-        let mut arrived = vec![first];
-        while let Ok(next) = unproven.try_recv() {
-            arrived.push(next);
+    while let Some(Some(mut arrived)) = stop.run_until_cancelled(unproven.recv()).await {
+        while let Ok(more) = unproven.try_recv() {
+            arrived.extend(more);
         }
-        for found in look_up(&work, arrived).await {
-            if let Err(refused) = proven.send(found) {
-                let (Proven::Ordinary(addressed) | Proven::Suspect(addressed)) = refused.0;
-                hand_back(&work, vec![addressed]).await;
-            }
+        if let Err(refused) = proven.send(look_up(&work, arrived).await) {
+            let Proven { ordinary, suspects } = refused.0;
+            hand_back(&work, ordinary.into_iter().chain(suspects).collect()).await;
         }
     }
     unproven.close();
     let mut rest = Vec::new();
     while let Some(addressed) = unproven.recv().await {
-        rest.push(addressed);
+        rest.extend(addressed);
     }
     hand_back(&work, rest).await;
 }
 
-async fn look_up(work: &Work, arrived: Vec<Addressed>) -> Vec<Proven> {
+async fn look_up(work: &Work, arrived: Vec<Addressed>) -> Proven {
     let keys: Vec<_> = arrived.iter().map(|(_, delivery)| delivery.key.as_uuid()).collect();
     let ids: Vec<_> = arrived.iter().map(|(_, delivery)| delivery.held.message.id.0.clone()).collect();
     let explained = match inbox::explained_receives(&work.applier.transactions.pool, &keys, &ids).await {
         Ok(explained) => explained,
         Err(error) => {
             tracing::warn!(%error, "could not look for recorded failures; running messages alone");
-            return arrived.into_iter().map(Proven::Suspect).collect();
+            return Proven { suspects: arrived, ..Proven::default() };
         }
     };
-    let judged = arrived.into_iter().map(|addressed| {
-        let message = &addressed.1.held.message;
+    let (ordinary, suspects) = arrived.into_iter().partition(|(_, delivery)| {
+        let message = &delivery.held.message;
         let explained = explained.get(&message.id.0).copied().unwrap_or(0);
-        match message.receive_count.saturating_sub(explained) < SUSPECT_FROM {
-            true => Proven::Ordinary(addressed),
-            false => Proven::Suspect(addressed),
-        }
+        message.receive_count.saturating_sub(explained) < SUSPECT_FROM
     });
-    judged.collect()
+    Proven { ordinary, suspects }
 }
 
 async fn hand_back(work: &Work, addressed: Vec<Addressed>) {
