@@ -109,8 +109,9 @@ async fn an_event_that_is_being_applied_elsewhere_is_waited_for_and_not_applied_
     world.send(&[note_with_id("n0000", id, now)]).await;
     let first = world.start(&slow);
     gate.entered.notified().await;
-    // The first worker holds the claim in an open transaction now.
-    world.send(&[note_with_id("n0000", id, now)]).await;
+    // The first worker holds the claim in an open transaction now. The copy says another subject, so that it waits for
+    // that claim also where the first worker gets it: of one subject, that would keep it back by itself.
+    world.send(&[note_with_id("n0001", id, now)]).await;
     let quick = CountNotes::default();
     let second = world.start(&quick);
     fixtures::eventually("the second worker waits for the claim", async || {
