@@ -58,19 +58,36 @@ pub fn worker_settings(env: &Env, connections: Option<u32>) -> Result<WorkerSett
     let default = WorkerSettings::new(worker_name(), env!("CARGO_PKG_VERSION"));
     let room = connections.map_or(default.concurrency, |most| most.saturating_sub(SPARE_CONNECTIONS).max(1) as usize);
     let default = WorkerSettings { concurrency: default.concurrency.min(room), ..default };
-    let (lease, wait, batch, concurrency, handler_timeout, max_attempts, retry, hold) = all((
+    let times = all((
         env.seconds_or("WORKER_LEASE_SECONDS", default.lease, 1..=43_200),
         env.seconds_or("WORKER_WAIT_SECONDS", default.wait, 0..=20),
-        env.number_or("WORKER_BATCH", default.batch, 1..=1_000),
-        env.number_or("WORKER_CONCURRENCY", default.concurrency, 1..=64),
         env.seconds_or("WORKER_HANDLER_TIMEOUT_SECONDS", default.handler_timeout, 1..=43_200),
-        env.number_or("WORKER_MAX_ATTEMPTS", default.max_attempts, 1..=100),
         env.millis_or("WORKER_RETRY_BASE_MILLIS", Duration::from_secs(2), 1..=600_000),
         env.seconds_or("WORKER_HOLD_SECONDS", default.hold, 1..=36_000),
-    ))?;
-    let retry = RetryDelay::new(retry, Duration::from_secs(15 * 60));
-    let settings =
-        WorkerSettings { lease, wait, batch, concurrency, handler_timeout, max_attempts, retry, hold, ..default };
+    ));
+    let sizes = all((
+        env.number_or("WORKER_BATCH", default.batch, 1..=1_000),
+        env.number_or("WORKER_CONCURRENCY", default.concurrency, 1..=64),
+        env.number_or("WORKER_MAX_ATTEMPTS", default.max_attempts, 1..=100),
+        env.number_or("WORKER_MAX_POLLS", default.most_polls, 1..=64),
+        env.number_or("WORKER_MAX_HELD", default.most_held, 10..=100_000),
+    ));
+    let (times, sizes) = all((times, sizes))?;
+    let (lease, wait, handler_timeout, retry, hold) = times;
+    let (batch, concurrency, max_attempts, most_polls, most_held) = sizes;
+    let settings = WorkerSettings {
+        lease,
+        wait,
+        handler_timeout,
+        retry: RetryDelay::new(retry, Duration::from_secs(15 * 60)),
+        hold,
+        batch,
+        concurrency,
+        max_attempts,
+        most_polls,
+        most_held,
+        ..default
+    };
     // Each is in range; this is about whether they go together.
     settings.check().map_err(|wrong| {
         let name = "WORKER_LEASE_SECONDS";

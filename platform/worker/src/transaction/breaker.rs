@@ -152,8 +152,10 @@ impl Breaker {
                 state.since.unwrap_or_else(Instant::now) + hold
             };
             tokio::select! {
-                () = changed => {}
+                biased;
+                // A worker that stops hands its messages back at once, however long they were held.
                 () = self.0.soft.cancelled() => return Err(Duration::ZERO),
+                () = changed => {}
                 () = tokio::time::sleep_until(until) => {
                     let probes = self.state().probes;
                     return Err(self.0.delay.after(probes));
