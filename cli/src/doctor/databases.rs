@@ -83,8 +83,9 @@ impl ServerFacts {
             format!("one worker may take {takes} connections, of {left} that are left of {}", self.max_connections),
             "at most half of what is left",
             "a second worker, or the next release beside this one, finds no connection and waits",
-            match (left / 2).saturating_sub(pool.beside) {
-                half if half >= pool.needed => pool.limited_to(half),
+            // Less than the half that would do now: what is left changes all the time.
+            match (left / 4).saturating_sub(pool.beside) {
+                quarter if quarter >= pool.needed => pool.limited_to(quarter),
                 // With a restart of the server.
                 _ => {
                     format!("psql --command 'ALTER SYSTEM SET max_connections = {}'", self.max_connections + 2 * takes)
@@ -246,7 +247,7 @@ mod tests {
         let listening = Pool { beside: 1, ..pool(20) };
         assert_eq!(severity(&server().connections("user_db", &listening)), Some(Warning));
         let check = server().connections("user_db", &pool(21));
-        let remedy = "export USER_DATABASE_URL=\"$USER_DATABASE_URL?connection_limit=20\"";
+        let remedy = "export USER_DATABASE_URL=\"$USER_DATABASE_URL?connection_limit=10\"";
         assert_eq!(check.finding().unwrap().1.remedy, remedy);
         let full = ServerFacts { in_use: 200, ..server() };
         let check = full.connections("user_db", &pool(6));
