@@ -16,11 +16,12 @@ use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    dispatch::order::{Agenda, Batch, Place, Subject},
-    dispatch::suspects::{SUSPECT_FROM, acquit},
-    dispatch::work::Work,
-    message::decode::Delivery,
-    message::lease::Held,
+    dispatch::{
+        order::{Agenda, Batch, Place, Subject},
+        suspects::{SUSPECT_FROM, acquit},
+        work::Work,
+    },
+    message::{decode::Delivery, lease::Held},
     registry::Shape,
     status::Status,
 };

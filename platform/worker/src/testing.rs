@@ -51,10 +51,12 @@ use crate::{
     Consumer, Worker, WorkerSettings,
     dispatch::work::Work,
     inbox::window::{EVENT_LOGS, Window},
-    message::decode::Delivery,
-    message::lease::{Held, Leases},
-    message::settle::Settler,
-    message::settlement::{Observed, Outcome},
+    message::{
+        decode::Delivery,
+        lease::{Held, Leases},
+        settle::Settler,
+        settlement::{Observed, Outcome},
+    },
 };
 
 /// A consumer on a database of the test's own.

@@ -12,26 +12,31 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    dispatch::Dispatcher,
-    dispatch::work::Work,
-    inbox::heartbeat::Heartbeat,
-    inbox::window::{EVENT_LOGS, Window},
+    dispatch::{Dispatcher, work::Work},
+    inbox::{
+        heartbeat::Heartbeat,
+        window::{EVENT_LOGS, Window},
+    },
     measure::{self, Labels},
-    message::dead_letter::DeadLetters,
-    message::lease::Leases,
-    message::receive::Receiver,
-    message::settle::Settler,
-    message::settlement::{Observed, Settlements},
+    message::{
+        dead_letter::DeadLetters,
+        lease::Leases,
+        receive::Receiver,
+        settle::Settler,
+        settlement::{Observed, Settlements},
+    },
     registry::Consumer,
     settings::{InvalidSettings, WorkerSettings},
     status::Status,
     survey::Survey,
-    transaction::attempt::Attempts,
-    transaction::breaker::{Breaker, Circuits, Probing},
-    transaction::effect::Performer,
-    transaction::failure::Recorder,
-    transaction::line::Line,
-    transaction::{Applier, Transactions},
+    transaction::{
+        Applier, Transactions,
+        attempt::Attempts,
+        breaker::{Breaker, Circuits, Probing},
+        effect::Performer,
+        failure::Recorder,
+        line::Line,
+    },
 };
 
 /// A consumer at work on its queue.

@@ -20,6 +20,9 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 const SECONDS: &[f64] =
     &[0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0];
 
+/// Bounds for what is done together. Without bounds they would be quantiles, which can't be added up over a fleet.
+const AT_ONCE: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0];
+
 impl Metrics {
     /// Makes Prometheus the recorder of this process. `process` is its name in `waypost_build_info`.
     pub fn start(process: &str) -> Result<Self, BuildError> {
@@ -32,7 +35,11 @@ impl Metrics {
             handle.clone()
         } else {
             let seconds = Matcher::Suffix("_seconds".to_owned());
-            let handle = PrometheusBuilder::new().set_buckets_for_metric(seconds, SECONDS)?.install_recorder()?;
+            let handle = PrometheusBuilder::new()
+                .set_buckets_for_metric(seconds, SECONDS)?
+                .set_buckets_for_metric(Matcher::Suffix("_events".to_owned()), AT_ONCE)?
+                .set_buckets_for_metric(Matcher::Suffix("_rows".to_owned()), AT_ONCE)?
+                .install_recorder()?;
             INSTALLED.get_or_init(|| handle).clone()
         };
         drop(installing);

@@ -10,8 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    dispatch::work::Work,
-    dispatch::{Addressed, Proven},
+    dispatch::{Addressed, Proven, work::Work},
     inbox,
 };
 

@@ -8,15 +8,19 @@ use uuid::Uuid;
 
 use crate::{
     inbox::window::Window,
-    message::decode::{Delivery, Unreadable, decode},
-    message::lease::Held,
-    message::settlement::{Settlements, Unit},
+    message::{
+        decode::{Delivery, Unreadable, decode},
+        lease::Held,
+        settlement::{Settlements, Unit},
+    },
     registry::{Consumer, Shape},
     trace,
-    transaction::Applier,
-    transaction::effect::Performer,
-    transaction::failure::{FailedEvent, Failure, FailureClass},
-    transaction::line::Line,
+    transaction::{
+        Applier,
+        effect::Performer,
+        failure::{FailedEvent, Failure, FailureClass},
+        line::Line,
+    },
 };
 
 /// The parts that work on messages.

@@ -427,14 +427,14 @@ mod tests {
         assert_eq!(leases.oldest(), young.sent_at);
     }
 
-    /// A thousand messages are a hundred requests, eight at a time: at two seconds each a round takes 26, which is longer
-    /// than the pause between rounds and shorter than a lease.
+    /// A thousand messages are a hundred requests, eight at a time: at three seconds each a round takes 39. Were their
+    /// answers to count at its end, from its beginning, the second round would end after the leases of the first.
     #[tokio::test(start_paused = true)]
     async fn slow_answers_cost_no_lease_and_hold_up_receiving() {
-        let leases = kept(Extends::slowly(Ok(()), Duration::from_secs(2)));
+        let leases = kept(Extends::slowly(Ok(()), Duration::from_secs(3)));
         let held: Vec<_> = (0..1_000).map(|n| leases.begin(&message(&n.to_string(), NOON), Instant::now())).collect();
         // The first round begins after a quarter of the length, when all of them are due.
-        tokio::time::sleep(Duration::from_secs(45)).await;
+        tokio::time::sleep(Duration::from_secs(58)).await;
         let waited = tokio::time::timeout(Duration::from_millis(1), leases.keeping_up()).await;
         assert!(waited.is_err(), "more would fall behind");
         tokio::time::sleep(LENGTH * 10).await;

@@ -20,8 +20,7 @@ use crate::{
     message::lease::{Held, Leases},
     settings::{POLL_KIB, POLL_MESSAGES, WorkerSettings},
     status::Status,
-    transaction::breaker::Circuits,
-    transaction::failure::chain,
+    transaction::{breaker::Circuits, failure::chain},
 };
 
 pub(crate) struct Receiver {

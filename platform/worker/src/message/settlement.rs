@@ -9,10 +9,12 @@ use uuid::Uuid;
 
 use crate::{
     measure::{self, Became},
-    message::dead_letter::{DeadLetters, FailureReport},
-    message::decode::Delivery,
-    message::lease::Held,
-    message::settle::Settler,
+    message::{
+        dead_letter::{DeadLetters, FailureReport},
+        decode::Delivery,
+        lease::Held,
+        settle::Settler,
+    },
     status::Status,
 };
 

@@ -9,11 +9,15 @@ use crate::{
     handler::HandlerError,
     inbox::window::Window,
     measure,
-    message::decode::check_time,
-    message::settlement::{Settled, Settlement, Unit},
-    transaction::failure::{FailedEvent, Failure, FailureClass, Recorded, Recorder, chain},
-    transaction::line::{Line, Needs},
-    transaction::{Broken, broken_by_database},
+    message::{
+        decode::check_time,
+        settlement::{Settled, Settlement, Unit},
+    },
+    transaction::{
+        Broken, broken_by_database,
+        failure::{FailedEvent, Failure, FailureClass, Recorded, Recorder, chain},
+        line::{Line, Needs},
+    },
 };
 
 #[derive(Clone)]

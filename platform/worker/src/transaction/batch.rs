@@ -11,9 +11,11 @@ use super::{Broken, Committed, Transactions};
 use crate::{
     handler::HandlerError,
     message::settlement::{Settled, Settlement, Settlements, Unit},
-    transaction::attempt::Attempts,
-    transaction::failure::chain,
-    transaction::line::{Line, Needs},
+    transaction::{
+        attempt::Attempts,
+        failure::chain,
+        line::{Line, Needs},
+    },
 };
 
 #[derive(Clone)]

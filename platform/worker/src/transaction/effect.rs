@@ -13,10 +13,13 @@ use crate::{
     handler::{HandlerError, Verdict},
     inbox,
     message::settlement::{Settled, Settlement, Settlements, Unit},
-    transaction::attempt::Attempts,
-    transaction::failure::chain,
-    transaction::line::{Line, Needs},
-    transaction::{Broken, Transactions, broken_by_claim, broken_by_database, broken_by_handler},
+    transaction::{
+        Broken, Transactions,
+        attempt::Attempts,
+        broken_by_claim, broken_by_database, broken_by_handler,
+        failure::chain,
+        line::{Line, Needs},
+    },
 };
 
 #[derive(Clone)]

@@ -6,8 +6,10 @@ use sqlx::PgPool;
 
 use crate::{
     registry::AnyHandler,
-    transaction::Broken,
-    transaction::breaker::{Breaker, Pass, Probing},
+    transaction::{
+        Broken,
+        breaker::{Breaker, Pass, Probing},
+    },
 };
 
 #[derive(Clone)]

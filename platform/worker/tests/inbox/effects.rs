@@ -15,6 +15,7 @@ use fixtures::eventually;
 use messaging::QueueSettings;
 use schemas::Clock;
 use sqlx::PgPool;
+use tokio::sync::watch;
 use worker::{Consumer, Effect, HandlerError, PerformEffect, Received, WorkerSettings};
 
 use crate::world::{NoteTakenV1, note, notes, once, settings, world, world_with};
@@ -28,7 +29,7 @@ type Script = dyn Fn(&str) -> Option<HandlerError> + Send + Sync;
 struct Room {
     heard: Mutex<BTreeMap<String, i32>>,
     /// Notes whose reading doesn't end while this is set.
-    endless: AtomicBool,
+    endless: watch::Sender<bool>,
     voice_is_gone: AtomicBool,
     script: Box<Script>,
     probes: Mutex<u32>,
@@ -43,7 +44,7 @@ impl ReadAloud {
     fn failing(pool: &PgPool, script: impl Fn(&str) -> Option<HandlerError> + Send + Sync + 'static) -> Self {
         Self(Arc::new(Room {
             heard: Mutex::default(),
-            endless: AtomicBool::new(false),
+            endless: watch::Sender::new(false),
             voice_is_gone: AtomicBool::new(false),
             script: Box::new(script),
             probes: Mutex::default(),
@@ -86,8 +87,8 @@ impl PerformEffect for ReadAloud {
             return Ok(Effect::NotNeeded);
         }
         *self.0.heard.lock().unwrap().entry(note.clone()).or_default() += 1;
-        while note.starts_with("endless") && self.0.endless.load(Ordering::SeqCst) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        if note.starts_with("endless") {
+            self.0.endless.subscribe().wait_for(|endless| !endless).await.map_err(HandlerError::unclassified)?;
         }
         Ok(Effect::Performed)
     }
@@ -131,13 +132,13 @@ async fn no_transaction_is_open_while_an_effect_is_performed() {
 async fn an_effect_whose_worker_died_before_recording_it_is_performed_again() {
     let world = world().await;
     let room = ReadAloud::new(&world.database.pool);
-    room.0.endless.store(true, Ordering::SeqCst);
+    room.0.endless.send_replace(true);
     world.send(&[note("endless")]).await;
     let first = world.start_consumer(room.consumer(), settings(), Clock::system());
     eventually("the effect", async || room.heard().contains_key("endless").then_some(())).await;
     first.kill().await;
     assert_eq!(world.count("SELECT count(*) FROM event_logs").await, 0);
-    room.0.endless.store(false, Ordering::SeqCst);
+    room.0.endless.send_replace(false);
     let second = world.start_consumer(room.consumer(), settings(), Clock::system());
     world.until_empty().await;
     second.stop().await;
@@ -149,7 +150,7 @@ async fn an_effect_whose_worker_died_before_recording_it_is_performed_again() {
 async fn a_slow_effect_holds_up_no_other() {
     let world = world().await;
     let room = ReadAloud::new(&world.database.pool);
-    room.0.endless.store(true, Ordering::SeqCst);
+    room.0.endless.send_replace(true);
     world.send(&[note("endless")]).await;
     world.send(&notes(25)).await;
     let running = world.start_consumer(room.consumer(), settings(), Clock::system());
@@ -158,7 +159,7 @@ async fn a_slow_effect_holds_up_no_other() {
         (room.heard().len() == 26 && (counts.visible, counts.in_flight) == (0, 1)).then_some(())
     })
     .await;
-    room.0.endless.store(false, Ordering::SeqCst);
+    room.0.endless.send_replace(false);
     world.until_empty().await;
     running.stop().await;
     assert!(room.heard().values().all(|times| *times == 1), "{:?}", room.heard());
@@ -193,7 +194,7 @@ async fn an_effect_that_fails_has_all_its_attempts_and_one_that_is_rejected_has_
 async fn an_effect_that_takes_too_long_is_given_up() {
     let world = world().await;
     let room = ReadAloud::new(&world.database.pool);
-    room.0.endless.store(true, Ordering::SeqCst);
+    room.0.endless.send_replace(true);
     world.send(&[note("endless")]).await;
     let settings = WorkerSettings { handler_timeout: Duration::from_millis(200), max_attempts: 1, ..settings() };
     let running = world.start_consumer(room.consumer(), settings, Clock::system());
@@ -225,12 +226,12 @@ async fn what_an_effect_needs_is_asked_itself_while_it_is_down_and_messages_are_
 async fn an_effect_is_recorded_also_while_the_database_was_away_after_it() {
     let world = world().await;
     let room = ReadAloud::new(&world.database.pool);
-    room.0.endless.store(true, Ordering::SeqCst);
+    room.0.endless.send_replace(true);
     world.send(&[note("endless")]).await;
     let running = world.start_consumer(room.consumer(), settings(), Clock::system());
     eventually("the effect", async || room.heard().contains_key("endless").then_some(())).await;
     world.database.take_down().await;
-    room.0.endless.store(false, Ordering::SeqCst);
+    room.0.endless.send_replace(false);
     eventually("it is noticed", async || running.status.is_waiting_for_dependency().then_some(())).await;
     world.database.bring_back().await;
     world.until_empty().await;
@@ -243,14 +244,14 @@ async fn an_effect_is_recorded_also_while_the_database_was_away_after_it() {
 async fn stopping_finishes_the_effects_that_run_and_hands_the_rest_back() {
     let world = world().await;
     let room = ReadAloud::new(&world.database.pool);
-    room.0.endless.store(true, Ordering::SeqCst);
+    room.0.endless.send_replace(true);
     let endless: Vec<_> = (0..10).map(|n| note(&format!("endless{n}"))).collect();
     world.send(&endless).await;
     let settings = WorkerSettings { lease: Duration::from_secs(600), ..settings() };
     let running = world.start_consumer(room.consumer(), settings, Clock::system());
     eventually("four at a time", async || (room.heard().len() == 4).then_some(())).await;
     running.soft.cancel();
-    room.0.endless.store(false, Ordering::SeqCst);
+    room.0.endless.send_replace(false);
     running.stop().await;
     assert_eq!(room.heard().len(), 4);
     assert_eq!(world.count("SELECT count(*) FROM event_logs").await, 4);

@@ -12,6 +12,7 @@ mod measured;
 mod ordering;
 mod permutations;
 mod queues;
+mod receiving;
 mod rejecting;
 mod seen;
 mod settling;

@@ -4,13 +4,14 @@ use std::{
     collections::HashSet,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
 use messaging::{BusError, Counts, EntryError, MessageId, OutgoingMessage, Queue, RawMessage, Receipt, ReceiveRequest};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// What is wrong with it.
@@ -47,9 +48,12 @@ pub fn watched(queue: Arc<dyn Queue>, trouble: Trouble) -> (Arc<dyn Queue>, Arc<
 #[derive(Debug, Default)]
 pub struct Seen {
     pub receives: AtomicUsize,
+    /// Receives that are under way, and how many there were at the most since the test last set it.
+    pub open: AtomicUsize,
+    pub most_open: AtomicUsize,
     /// The receipts of each request to delete.
     pub deletes: Mutex<Vec<Vec<Receipt>>>,
-    pub may_delete: AtomicBool,
+    pub may_delete: watch::Sender<bool>,
     failed: Mutex<HashSet<Receipt>>,
 }
 
@@ -79,14 +83,18 @@ impl Queue for Watched {
             return Err(BusError::new("ReceiveMessage", self.name(), "connection closed"));
         }
         assert_ne!(self.trouble, Trouble::PollsPanic, "a mistake in the client");
-        self.queue.receive_until(request, stop).await
+        let open = self.seen.open.fetch_add(1, Ordering::SeqCst) + 1;
+        self.seen.most_open.fetch_max(open, Ordering::SeqCst);
+        let received = self.queue.receive_until(request, stop).await;
+        self.seen.open.fetch_sub(1, Ordering::SeqCst);
+        received
     }
 
     async fn delete(&self, receipts: &[Receipt]) -> Vec<Result<(), EntryError>> {
         self.seen.deletes.lock().unwrap().push(receipts.to_vec());
         assert_ne!(self.trouble, Trouble::DeletesPanic, "a mistake in the client");
-        while self.trouble == Trouble::DeletesLate && !self.seen.may_delete.load(Ordering::SeqCst) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        if self.trouble == Trouble::DeletesLate {
+            self.seen.may_delete.subscribe().wait_for(|may| *may).await.unwrap();
         }
         let (failing, deleted): (Vec<_>, Vec<_>) = receipts.iter().cloned().partition(|receipt| self.fails(receipt));
         let mut results = self.queue.delete(&deleted).await.into_iter();

@@ -1,7 +1,5 @@
 //! Acknowledgements: after the commit, together, each by its own answer, and never forgotten.
 
-use std::sync::atomic::Ordering;
-
 use fixtures::eventually;
 use schemas::Clock;
 use worker::WorkerSettings;
@@ -56,7 +54,7 @@ async fn a_worker_that_stops_waits_for_the_answers_to_its_acknowledgements() {
     eventually("an acknowledgement is asked for", async || (!seen.deletes.lock().unwrap().is_empty()).then_some(()))
         .await;
     assert!(running.status.in_flight() > 0, "what is not answered is held");
-    seen.may_delete.store(true, Ordering::SeqCst);
+    seen.may_delete.send_replace(true);
     running.stop().await;
     let counts = world.queue.counts().await.unwrap();
     assert_eq!((counts.visible, counts.in_flight), (0, 0));
@@ -76,7 +74,7 @@ async fn what_waits_for_its_acknowledgement_is_still_hidden_from_others() {
     eventually("three leases have passed", async || (applied.elapsed() > 3 * lease).then_some(())).await;
     let counts = world.queue.counts().await.unwrap();
     assert_eq!((counts.visible, counts.in_flight), (0, 5));
-    seen.may_delete.store(true, Ordering::SeqCst);
+    seen.may_delete.send_replace(true);
     world.until_empty().await;
     running.stop().await;
     assert_eq!(world.count("SELECT coalesce(sum(redeliveries), 0)::int8 FROM event_logs").await, 0);

@@ -1,7 +1,7 @@
 //! The pages that name tests, held to the tests that there are.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -70,4 +70,31 @@ fn every_test_that_a_page_names_exists() {
         }
     }
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// Each crate names its metrics in one file, as texts; what else is in quotes there has spaces or is no metric's name.
+#[test]
+fn every_metric_that_the_platform_names_is_on_its_page_and_none_else() {
+    let is_metric = |text: &str| {
+        ["messaging_", "outbox_", "waypost_"].iter().any(|prefix| text.starts_with(prefix))
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    };
+    // Labels are called by the same conventions.
+    let is_label = |text: &str| {
+        ["messaging_system", "messaging_destination_name", "messaging_operation_name", "messaging_consumer_group_name"]
+            .contains(&text)
+    };
+    let files = ["messaging/src/measuring.rs", "outbox/src/measure.rs", "worker/src/measure.rs"];
+    let named: BTreeSet<_> = files
+        .iter()
+        .flat_map(|file| {
+            let text = fs::read_to_string(root().join("platform").join(file)).unwrap();
+            text.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+        })
+        .filter(|text| is_metric(text) && !is_label(text))
+        .collect();
+    let page = fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    assert_eq!(named, rows.map(str::to_owned).collect());
+    assert!(named.len() > 30, "{named:?}");
 }
