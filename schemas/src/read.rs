@@ -24,7 +24,13 @@ pub enum PayloadError {
     Unreadable(#[from] UnreadableJson),
 }
 
+/// Reads `text`; where that fails, reads it once more to say where. Keeping track of the place costs about as much as reading
+/// does, and nearly every document is as it should be.
 pub fn json<T: DeserializeOwned>(text: &str, parent: Option<&str>) -> Result<T, UnreadableJson> {
+    serde_json::from_str(text).or_else(|_| json_with_place(text, parent))
+}
+
+fn json_with_place<T: DeserializeOwned>(text: &str, parent: Option<&str>) -> Result<T, UnreadableJson> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         // What breaks the syntax may stand below a name that is the document's own; what is of the wrong type stands

@@ -33,7 +33,13 @@ struct Notification {
 
 /// Takes the message out of an SNS notification: an object with `Type` "Notification", `TopicArn`, `MessageId` and
 /// `Message`. No CloudEvent has these (its attributes are lower-case), so the two can't be mistaken for each other.
+///
+/// SNS writes these names as they are. So a body without one of them is no notification, which is found out here without
+/// reading it as JSON: most bodies are read anyway, for what they are.
 pub fn unwrap_notification(body: &str) -> Body<'_> {
+    if !body.contains(r#""TopicArn""#) {
+        return Body::Raw(body);
+    }
     match serde_json::from_str::<Notification>(body) {
         Ok(notification) if notification.r#type == "Notification" => Body::Unwrapped(notification.message),
         _ => Body::Raw(body),
@@ -53,7 +59,8 @@ mod tests {
             json!({"Type":"Notification","MessageId":"m","TopicArn":"arn:aws:sns:x","Message":event}).to_string();
         assert_eq!(unwrap_notification(&wrapped), Body::Unwrapped(event.to_owned()));
         let other = json!({"Type":"SubscriptionConfirmation","MessageId":"m","TopicArn":"a","Message":"x"}).to_string();
-        for raw in [event, "not json", "{}", &other, r#"{"Type":"Notification","Message":"x"}"#] {
+        let mentions = r#"{"type":"a","data":"\"TopicArn\""}"#;
+        for raw in [event, mentions, "not json", "{}", &other, r#"{"Type":"Notification","Message":"x"}"#] {
             assert_eq!(unwrap_notification(raw), Body::Raw(raw));
         }
     }

@@ -3,7 +3,7 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use crate::{BusError, EntryError, MessageId, OutgoingMessage, RawMessage, Receipt};
+use crate::{BusError, EntryError, MAX_BATCH_ENTRIES, MessageId, OutgoingMessage, RawMessage, Receipt};
 
 /// What one receive asks for.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +33,12 @@ pub trait Queue: Send + Sync + fmt::Debug {
 
     /// What kind of queue it is, as OpenTelemetry calls it in `messaging.system`.
     fn system(&self) -> &'static str;
+
+    /// How many entries of [`delete`](Self::delete) and [`change_visibility`](Self::change_visibility) make one request: who
+    /// gathers entries gathers as many. Any number may be given.
+    fn settles_at_once(&self) -> usize {
+        MAX_BATCH_ENTRIES
+    }
 
     /// Hands out messages and hides them for `visibility`. The clock of that lease starts before this answers.
     async fn receive(&self, request: ReceiveRequest) -> Result<Vec<RawMessage>, BusError> {

@@ -1,11 +1,10 @@
 //! From single messages to batches: one loop decides what begins, and everything it decides by is its own.
 //!
-//! Batches grow with the load. What has come together goes to its handler as soon as that handler has nothing to do; beside
-//! a running batch another begins when it is full, or when its first event has waited for [`LINGER`]. So an idle worker
-//! adds no wait, and a busy one makes few large transactions of many small ones. Which event may go, `order` knows.
+//! Which event may go, `order` knows; when a batch of them begins, `filling` does.
 //!
 //! Suspects (see `suspects`) run alone: when one is due, nothing else begins until it is done; then others have their turn.
 
+mod filling;
 pub(crate) mod order;
 pub(crate) mod suspects;
 pub(crate) mod work;
@@ -17,17 +16,17 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     dispatch::{
+        filling::Filling,
         order::{Agenda, Batch, Place, Subject},
         suspects::{SUSPECT_FROM, acquit},
         work::Work,
     },
     message::{decode::Delivery, lease::Held},
     registry::Shape,
+    settings::WorkerSettings,
     status::Status,
 };
 
-/// How long a batch waits to fill while another one for its handler runs.
-const LINGER: Duration = Duration::from_millis(25);
 const TICK: Duration = Duration::from_millis(500);
 
 /// A delivery, and the line that it is for.
@@ -88,6 +87,9 @@ pub(crate) struct Dispatcher {
     status: Status,
     concurrency: usize,
     most: usize,
+    /// To wait for a batch larger than this would be to wait for what there may be no credit to receive.
+    enough: usize,
+    last_arrival: Instant,
     agenda: Agenda<Delivery>,
     suspects: Vec<Addressed>,
     running: JoinSet<Ended>,
@@ -122,8 +124,7 @@ impl Dispatcher {
     pub fn new(
         work: Arc<Work>,
         status: Status,
-        concurrency: usize,
-        most: usize,
+        settings: &WorkerSettings,
         stop: CancellationToken,
     ) -> (Self, Inlet, impl Future<Output = ()> + Send + 'static) {
         let (ordinary_in, ordinary) = mpsc::unbounded_channel();
@@ -132,6 +133,7 @@ impl Dispatcher {
         let inlet =
             Inlet { work: work.clone(), ordinary: ordinary_in, unproven: unproven_in, aside: TaskTracker::new() };
         let acquitting = acquit(work.clone(), unproven, proven_in, stop);
+        let WorkerSettings { concurrency, batch: most, most_held, .. } = *settings;
         let dispatcher = Self {
             agenda: Agenda::with_lanes(work.lines.len()),
             busy: vec![0; work.lines.len()],
@@ -139,6 +141,8 @@ impl Dispatcher {
             status,
             concurrency,
             most,
+            enough: most.min(most_held / 2),
+            last_arrival: Instant::now(),
             suspects: Vec::new(),
             running: JoinSet::new(),
             turn: 0,
@@ -180,7 +184,8 @@ impl Dispatcher {
 
     fn arrive(&mut self, (line, delivery): Addressed) {
         let place = place(&delivery);
-        self.agenda.arrive(line, place, Instant::now(), delivery);
+        self.last_arrival = Instant::now();
+        self.agenda.arrive(line, place, self.last_arrival, delivery);
     }
 
     fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
@@ -244,11 +249,21 @@ impl Dispatcher {
 
     fn when(&self, line: usize, now: Instant) -> When {
         let Some(since) = self.agenda.first_since(line) else { return When::NotYet };
-        let waits = self.work.lines[line].handler.shape() == Shape::Apply
-            && self.busy[line] > 0
-            && self.agenda.ready(line) < self.most
-            && now < since + LINGER;
-        if waits { When::At(since + LINGER) } else { When::Now }
+        if self.work.lines[line].handler.shape() != Shape::Apply {
+            return When::Now;
+        }
+        let filling = Filling {
+            since,
+            ready: self.agenda.ready(line),
+            enough: self.enough,
+            last_arrival: self.last_arrival,
+            beside_another: self.busy[line] > 0,
+            more_to_come: self.status.last_poll_was_full(),
+        };
+        match filling.until() {
+            Some(then) if now < then => When::At(then),
+            _ => When::Now,
+        }
     }
 
     fn begin(&mut self, line: usize) {

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use messaging::Counts;
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Gauge, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use schemas::Envelope;
 
 use crate::transaction::failure::FailureClass;
@@ -148,8 +148,10 @@ pub(crate) fn events(handler: &'static str, became: Became, count: usize) {
     }
 }
 
-pub(crate) fn lag(handler: &'static str, lag: time::Duration) {
-    histogram!("waypost_worker_event_lag_seconds", "handler" => handler).record(lag.as_seconds_f64().max(0.0));
+/// Of the events of one batch.
+pub(crate) fn lags(handler: &'static str, lags: impl Iterator<Item = time::Duration>) {
+    let histogram = histogram!("waypost_worker_event_lag_seconds", "handler" => handler);
+    lags.for_each(|lag| histogram.record(lag.as_seconds_f64().max(0.0)));
 }
 
 pub(crate) fn retried(handler: &'static str, class: FailureClass) {
@@ -194,16 +196,18 @@ pub(crate) fn lease_lost() {
     counter!("waypost_worker_leases_lost_total").increment(1);
 }
 
-pub(crate) fn in_flight(messages: usize) {
-    gauge!("waypost_worker_in_flight_messages").set(messages as f64);
+pub(crate) fn in_flight() -> Gauge {
+    gauge!("waypost_worker_in_flight_messages")
 }
 
 pub(crate) fn oldest(age: Duration) {
     gauge!("waypost_worker_oldest_message_age_seconds").set(age.as_secs_f64());
 }
 
-pub(crate) fn acknowledged(after: Duration) {
-    histogram!("waypost_worker_acknowledgement_seconds").record(after.as_secs_f64());
+/// The messages of one request.
+pub(crate) fn acknowledged(after: impl Iterator<Item = Duration>) {
+    let histogram = histogram!("waypost_worker_acknowledgement_seconds");
+    after.for_each(|after| histogram.record(after.as_secs_f64()));
 }
 
 pub(crate) fn circuit(dependency: &'static str, open: bool) {

@@ -1,31 +1,36 @@
 //! What a worker says of itself: to health checks, and to the row by which a fleet is seen.
 
 use std::{
+    fmt,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use metrics::Gauge;
 use tokio::time::Instant;
 
-use crate::{measure, transaction::breaker::Circuits};
+use crate::{measure, settings::POLL_MESSAGES, transaction::breaker::Circuits};
 
 /// What health checks want to know. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Status(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     started: Instant,
     last_poll: Moment,
+    last_poll_was_full: AtomicBool,
     receiving: Moment,
     dispatching: Moment,
     received: AtomicU64,
     applied: AtomicU64,
     failed: AtomicU64,
     in_flight: AtomicU64,
+    /// Kept, because looking one up for every message shows in profiles. Not before the first one, so that a recorder which
+    /// is installed after the worker was made is found.
+    in_flight_gauge: OnceLock<Gauge>,
     circuits: Circuits,
 }
 
@@ -41,17 +46,25 @@ pub(crate) struct Done {
     pub failed: u64,
 }
 
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Status").field("in_flight", &self.in_flight()).finish_non_exhaustive()
+    }
+}
+
 impl Status {
     pub(crate) fn new(circuits: Circuits) -> Self {
         Self(Arc::new(Inner {
             started: Instant::now(),
             last_poll: Moment::default(),
+            last_poll_was_full: AtomicBool::new(false),
             receiving: Moment::default(),
             dispatching: Moment::default(),
             received: AtomicU64::new(0),
             applied: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
+            in_flight_gauge: OnceLock::new(),
             circuits,
         }))
     }
@@ -80,7 +93,13 @@ impl Status {
 
     pub(crate) fn polled(&self, messages: usize) {
         self.0.last_poll.is_now(self.0.started);
+        self.0.last_poll_was_full.store(messages == POLL_MESSAGES, Ordering::Relaxed);
         self.0.received.fetch_add(messages as u64, Ordering::Relaxed);
+    }
+
+    /// Whether the queue holds more, as far as can be told.
+    pub(crate) fn last_poll_was_full(&self) -> bool {
+        self.0.last_poll_was_full.load(Ordering::Relaxed)
     }
 
     pub(crate) fn receiving(&self) {
@@ -91,8 +110,8 @@ impl Status {
         self.0.dispatching.is_now(self.0.started);
     }
 
-    pub(crate) fn applied(&self) {
-        self.0.applied.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn applied(&self, events: usize) {
+        self.0.applied.fetch_add(events as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn failed(&self) {
@@ -101,7 +120,7 @@ impl Status {
 
     pub(crate) fn holds(&self, messages: usize) {
         self.0.in_flight.store(messages as u64, Ordering::Relaxed);
-        measure::in_flight(messages);
+        self.0.in_flight_gauge.get_or_init(measure::in_flight).set(messages as f64);
     }
 
     pub(crate) fn done(&self) -> Done {

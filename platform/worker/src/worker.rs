@@ -127,9 +127,7 @@ impl Worker {
         });
 
         let mut tasks = JoinSet::new();
-        let WorkerSettings { concurrency, batch, .. } = *self.settings;
-        let (dispatcher, inlet, acquitting) =
-            Dispatcher::new(work, self.status.clone(), concurrency, batch, stop.clone());
+        let (dispatcher, inlet, acquitting) = Dispatcher::new(work, self.status.clone(), &self.settings, stop.clone());
         tasks.spawn(dispatcher.run(stop.clone()));
         tasks.spawn(acquitting);
         tasks.spawn(maintain(window, self.pool.clone(), self.clock.clone(), stop.clone()));

@@ -171,10 +171,11 @@ impl Publisher for SnsPublisher {
             .map(|(position, message)| (position, message.clone()))
             .unzip();
 
+        // Whichever is answered makes room for the next: one that is slow must not hold up all others.
         let requests = limits::requests(&good);
         let answers: Vec<_> = stream::iter(requests)
-            .map(|range| self.publish_request(&topic, &arn, &good[range]))
-            .buffered(REQUESTS_IN_FLIGHT)
+            .map(|range| async { (range.clone(), self.publish_request(&topic, &arn, &good[range]).await) })
+            .buffer_unordered(REQUESTS_IN_FLIGHT)
             .collect()
             .await;
 
@@ -185,8 +186,10 @@ impl Publisher for SnsPublisher {
                 Err(error) => Err(EntryError::refused("InvalidParameter", error.to_string())),
             })
             .collect();
-        for (position, result) in positions.into_iter().zip(answers.into_iter().flatten()) {
-            results[position] = result;
+        for (range, answers) in answers {
+            for (position, result) in positions[range].iter().zip(answers) {
+                results[*position] = result;
+            }
         }
         results
     }

@@ -17,6 +17,8 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What is due and was not handed out is in another's hands at this moment, or on its way to the dead-letter queue.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// One statement is one COMMIT, whatever it settles: as many as a worker applies in one transaction.
+const SETTLED_AT_ONCE: usize = 100;
 
 pub struct PostgresQueue {
     name: String,
@@ -110,6 +112,10 @@ impl Queue for PostgresQueue {
 
     fn system(&self) -> &'static str {
         "pgmq"
+    }
+
+    fn settles_at_once(&self) -> usize {
+        SETTLED_AT_ONCE
     }
 
     async fn receive_until(

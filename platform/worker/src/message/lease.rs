@@ -14,7 +14,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use messaging::{EntryError, MAX_BATCH_ENTRIES, MessageId, Queue, RawMessage, Receipt};
+use messaging::{EntryError, MessageId, Queue, RawMessage, Receipt};
 use time::OffsetDateTime;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
@@ -175,7 +175,8 @@ impl Leases {
             .map(|(id, entry)| (entry.expires, *id))
             .collect();
         due.sort_unstable();
-        let requests = due.chunks(MAX_BATCH_ENTRIES).map(|some| some.iter().map(|(_, id)| *id).collect::<Vec<_>>());
+        let requests =
+            due.chunks(self.queue.settles_at_once()).map(|some| some.iter().map(|(_, id)| *id).collect::<Vec<_>>());
         stream::iter(requests).for_each_concurrent(REQUESTS_IN_FLIGHT, |ids| self.extend_some(ids)).await;
         // What takes longer than the pause between rounds would fall ever further behind with more in hand.
         self.behind.send_replace(begun.elapsed() > self.length / 4);

@@ -1,11 +1,12 @@
 //! Giving messages back: acknowledged for good, or handed back with a delay.
 //!
-//! Acknowledgements are coalesced: ten, or whatever has come together ten milliseconds after the first. The limit is on
-//! age, not on quiet, so a steady trickle can't starve it. Until SQS has answered, a message counts as held.
+//! Acknowledgements are coalesced: as many as make a request (ten, with SQS), or whatever has come together ten
+//! milliseconds after the first. The limit is on age, not on quiet, so a steady trickle can't starve it. Until the queue
+//! has answered, a message counts as held.
 
 use std::{sync::Arc, time::Duration};
 
-use messaging::{EntryError, MAX_BATCH_ENTRIES, Queue, RetryDelay};
+use messaging::{EntryError, Queue, RetryDelay};
 use tokio::{
     sync::{mpsc, oneshot},
     task::{JoinError, JoinSet},
@@ -31,7 +32,7 @@ pub(crate) struct Settler {
 }
 
 enum Ask {
-    Delete(Committed),
+    Delete(Vec<Committed>),
     Flush(oneshot::Sender<()>),
 }
 
@@ -49,12 +50,13 @@ impl Settler {
         (settler, acknowledge_until_closed(queue, asked))
     }
 
-    /// Deletes a message whose work is committed, soon.
-    pub fn delete(&self, held: Held) {
-        held.lease.settling();
-        let committed = Committed { held, at: Instant::now() };
-        if self.acknowledge.send(Ask::Delete(committed)).is_err() {
-            tracing::error!("the acknowledging task has ended; a copy of the message will come and be recognised");
+    /// Deletes messages whose work is committed, soon. All of a batch go together: one by one, passing them on cost more than
+    /// what is done with them.
+    pub fn delete(&self, held: impl IntoIterator<Item = Held>) {
+        let at = Instant::now();
+        let committed = held.into_iter().inspect(|held| held.lease.settling()).map(|held| Committed { held, at });
+        if self.acknowledge.send(Ask::Delete(committed.collect())).is_err() {
+            tracing::error!("the acknowledging task has ended; copies of messages will come and be recognised");
         }
     }
 
@@ -94,7 +96,8 @@ impl Settler {
 
 async fn acknowledge_until_closed(queue: Arc<dyn Queue>, mut asked: mpsc::UnboundedReceiver<Ask>) {
     let mut requests = JoinSet::new();
-    let mut waiting: Vec<Committed> = Vec::with_capacity(MAX_BATCH_ENTRIES);
+    let full = queue.settles_at_once();
+    let mut waiting: Vec<Committed> = Vec::new();
     let mut due = Instant::now();
     loop {
         let ask = tokio::select! {
@@ -111,12 +114,16 @@ async fn acknowledge_until_closed(queue: Arc<dyn Queue>, mut asked: mpsc::Unboun
         };
         match ask {
             Some(Ask::Delete(committed)) => {
+                let came = Instant::now();
                 if waiting.is_empty() {
-                    due = Instant::now() + MAX_AGE;
+                    due = came + MAX_AGE;
                 }
-                waiting.push(committed);
-                if waiting.len() == MAX_BATCH_ENTRIES {
+                waiting.extend(committed);
+                while waiting.len() >= full {
+                    let rest = waiting.split_off(full);
                     request(&queue, &mut requests, &mut waiting).await;
+                    // Whatever is left came just now.
+                    (waiting, due) = (rest, came + MAX_AGE);
                 }
             }
             Some(Ask::Flush(done)) => {
@@ -143,7 +150,7 @@ async fn request(queue: &Arc<dyn Queue>, requests: &mut JoinSet<()>, waiting: &m
     {
         alive(ended);
     }
-    let committed = std::mem::replace(waiting, Vec::with_capacity(MAX_BATCH_ENTRIES));
+    let committed = std::mem::take(waiting);
     let queue = queue.clone();
     requests.spawn(async move { delete(&*queue, committed).await });
 }
@@ -165,16 +172,11 @@ async fn delete(queue: &dyn Queue, mut committed: Vec<Committed>) {
     for attempt in 1..=ATTEMPTS {
         let receipts: Vec<_> = committed.iter().map(|committed| committed.held.message.receipt.clone()).collect();
         let results = queue.delete(&receipts).await;
-        let mut failed = Vec::new();
-        for (committed, result) in committed.into_iter().zip(results) {
-            // What is gone was redelivered meanwhile: the copy will be recognised and deleted in its turn.
-            if can_retry(&result) {
-                failed.push(committed);
-            } else {
-                measure::acknowledged(committed.at.elapsed());
-            }
-        }
-        committed = failed;
+        // What is gone was redelivered meanwhile: the copy will be recognised and deleted in its turn.
+        let (failed, done): (Vec<_>, Vec<_>) =
+            committed.into_iter().zip(results).partition(|(_, result)| can_retry(result));
+        measure::acknowledged(done.iter().map(|(committed, _)| committed.at.elapsed()));
+        committed = failed.into_iter().map(|(committed, _)| committed).collect();
         if committed.is_empty() {
             return;
         }

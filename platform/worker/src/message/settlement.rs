@@ -92,18 +92,22 @@ const DEAD_LETTER_RETRY: Duration = Duration::from_secs(30);
 impl Settlements {
     /// Returns when everything is on its way; acknowledgements are answered later.
     pub async fn carry_out(&self, handler: &'static str, settled: Settled) {
-        let mut released = Vec::new();
+        let (mut done, mut released) = (Vec::new(), Vec::new());
+        self.measure(handler, &settled);
         for (unit, settlement) in settled {
             self.observe(&unit, &settlement);
             match settlement {
-                Settlement::Applied => self.acknowledge(handler, unit, Became::Applied),
-                Settlement::Stale => self.acknowledge(handler, unit, Became::Stale),
-                Settlement::Duplicate => self.acknowledge(handler, unit, Became::Duplicate),
+                Settlement::Applied | Settlement::Stale | Settlement::Duplicate => {
+                    done.extend(unit.copies.into_iter().map(|delivery| delivery.held));
+                }
                 Settlement::Release(delay) => {
                     released.extend(unit.copies.into_iter().map(|delivery| (delivery.held, delay)));
                 }
                 Settlement::DeadLetter(report) => self.dead_letter_all(unit, &report, &mut released).await,
             }
+        }
+        if !done.is_empty() {
+            self.settler.delete(done);
         }
         self.settler.release(released).await;
     }
@@ -124,17 +128,25 @@ impl Settlements {
         }
     }
 
-    fn acknowledge(&self, handler: &'static str, unit: Unit, became: Became) {
-        let copies = unit.copies.len();
-        measure::events(handler, became, if matches!(became, Became::Duplicate) { copies } else { 1 });
-        if !matches!(became, Became::Duplicate) {
-            measure::events(handler, Became::Duplicate, copies - 1);
-            measure::lag(handler, self.clock.now() - unit.event().event_time());
-            self.status.applied();
+    /// All of a batch at once: every metric has to be looked up.
+    fn measure(&self, handler: &'static str, settled: &Settled) {
+        let now = self.clock.now();
+        let (mut applied, mut stale, mut duplicates) = (0, 0, 0);
+        for (unit, settlement) in settled {
+            match settlement {
+                Settlement::Applied => applied += 1,
+                Settlement::Stale => stale += 1,
+                Settlement::Duplicate => duplicates += 1,
+                Settlement::Release(_) | Settlement::DeadLetter(_) => continue,
+            }
+            duplicates += unit.copies.len() - 1;
         }
-        for delivery in unit.copies {
-            self.settler.delete(delivery.held);
-        }
+        measure::events(handler, Became::Applied, applied);
+        measure::events(handler, Became::Stale, stale);
+        measure::events(handler, Became::Duplicate, duplicates);
+        let new = settled.iter().filter(|(_, made)| matches!(made, Settlement::Applied | Settlement::Stale));
+        measure::lags(handler, new.map(|(unit, _)| now - unit.event().event_time()));
+        self.status.applied(applied + stale);
     }
 
     /// One dead letter for all copies in hand.
@@ -144,7 +156,7 @@ impl Settlements {
         let sent = self.dead_letter(first, report).await;
         for copy in held {
             if sent {
-                self.settler.delete(copy);
+                self.settler.delete([copy]);
             } else {
                 released.push((copy, DEAD_LETTER_RETRY));
             }
@@ -165,7 +177,7 @@ impl Settlements {
         self.status.failed();
         match self.dead_letters.send(&held, report).await {
             Ok(()) => {
-                self.settler.delete(held);
+                self.settler.delete([held]);
                 true
             }
             Err(error) => {
