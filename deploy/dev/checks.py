@@ -32,7 +32,8 @@ LINTS: tuple[tuple[str, str, dict[str, str], bool], ...] = (
 COMPILE_DEV = """import pathlib
 for file in [pathlib.Path("dev"), *pathlib.Path("deploy/dev").rglob("*.py")]:
     compile(file.read_text(), file, "exec")"""
-CARGO_DENY = "install cargo-deny --locked --version 0.20.2 --no-default-features"
+# Built without optimisation: it runs for a second, and building takes minutes.
+CARGO_DENY = "install cargo-deny --locked --version 0.20.2 --no-default-features --debug"
 Step = Callable[[str, Callable[[], object]], None]
 
 

@@ -1,7 +1,7 @@
 """The commands of ./dev: each one's docstring is its help.
 
-A command only puts the other modules together. Data (`env`, `status --json`, what `demo` and `chaos` print) goes to
-stdout; a command that returns a number ends with it as exit code, as those two do.
+A command only puts the other modules together. Data (`env`, `status --json`, what `demo`, `chaos` and `bench` print)
+goes to stdout; a command that returns a number ends with it as exit code, as those three do.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
+from benching import check_bench, plot_bench, run_bench
 from chaos import SEED_OF_TESTS, check_chaos, run_chaos
 from checks import run_lints, steps
 from compose import ADMINER, check_compose, write_compose
@@ -59,6 +60,11 @@ def chaos(options: argparse.Namespace) -> int:
     return run_chaos(*options.rest)
 
 
+def bench(options: argparse.Namespace) -> int:
+    """measure Waypost beside the least that could do the same, all or what is named; with --json for programs"""
+    return plot_bench(options.rest) if options.rest[:1] == ["plot"] else run_bench(options.rest)
+
+
 def test(options: argparse.Namespace) -> None:
     """run all checks and tests, as CI does"""
     with steps() as step, ExitStack() as stack:
@@ -71,6 +77,7 @@ def test(options: argparse.Namespace) -> None:
         step("tests", lambda: cargo("test --workspace --locked"))
         step("chaos", lambda: check_chaos("--seed", SEED_OF_TESTS))
         step("chaos, any seed", check_chaos)
+        step("bench, small", check_bench)
 
 
 def up(options: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ from processes import TERMINAL, stat
 
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 # Of each binary that is run here.
-PACKAGES = {"waypost": "waypost", "chaos": "waypost-chaos"}
+PACKAGES = {"waypost": "waypost", "chaos": "waypost-chaos", "bench": "waypost-bench"}
 
 
 def run(command: Sequence[str], variables: Mapping[str, str] = os.environ) -> None:
@@ -68,15 +68,27 @@ def build() -> Path:
     return waypost
 
 
-def build_all(*names: str) -> list[Path]:
+def build_all(*names: str, release: bool = False) -> list[Path]:
     """Builds binaries, all at once; cargo tells where it put them."""
     chosen = shlex.join(part for name in names for part in ("--package", PACKAGES[name], "--bin", name))
-    command = cargo_command(f"build --locked {chosen} --message-format=json-render-diagnostics")
+    return built(chosen, names, release)
+
+
+def build_one(name: str, manifest: Path, target: Path, *, release: bool) -> Path:
+    """Builds a binary of another workspace."""
+    chosen = shlex.join(["--manifest-path", str(manifest), "--target-dir", str(target), "--bin", name])
+    (binary,) = built(chosen, [name], release)
+    return binary
+
+
+def built(chosen: str, names: Sequence[str], release: bool) -> list[Path]:
+    profile = " --release" if release else ""
+    command = cargo_command(f"build --locked {chosen}{profile} --message-format=json-render-diagnostics")
     variables = {**os.environ, "SQLX_OFFLINE": "true"}
-    with timed("building"):
+    with timed(f"building {', '.join(names)}{' for release, which takes minutes the first time' if release else ''}"):
         done = subprocess.run(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, check=False)
     messages = map(json.loads, done.stdout.splitlines() if done.returncode == 0 else [])
-    built = {message["target"]["name"]: message["executable"] for message in messages if message.get("executable")}
-    if missing := [name for name in names if name not in built]:
+    binaries = {message["target"]["name"]: message["executable"] for message in messages if message.get("executable")}
+    if missing := [name for name in names if name not in binaries]:
         raise Failure(f"the build failed, or made no binary `{'`, `'.join(missing)}`")
-    return [Path(built[name]) for name in names]
+    return [Path(binaries[name]) for name in names]

@@ -1,5 +1,5 @@
-//! A proxy on loopback before LocalStack. Each request passes whole, and can be held up on its way; its answer can get
-//! lost after LocalStack has done what was asked; connections can be cut, and refused for a while.
+//! A proxy on loopback before LocalStack. Each request passes whole and is counted, and can be held up on its way; its
+//! answer can get lost after LocalStack has done what was asked; connections can be cut, and refused for a while.
 
 use std::{
     collections::BTreeMap,
@@ -40,6 +40,17 @@ struct Shared {
     upstream: String,
     client: reqwest::Client,
     faults: Mutex<Faults>,
+    traffic: Mutex<BTreeMap<String, Traffic>>,
+}
+
+/// The requests of one operation that have passed.
+#[derive(Debug, Clone, Copy)]
+pub struct Traffic {
+    pub requests: u64,
+    /// When the first of them came.
+    pub first: Instant,
+    /// When the last of them was answered.
+    pub last: Instant,
 }
 
 #[derive(Debug)]
@@ -74,6 +85,7 @@ impl Proxy {
             upstream: upstream.trim_end_matches('/').to_owned(),
             client: reqwest::Client::builder().no_proxy().build()?,
             faults: Mutex::new(faults),
+            traffic: Mutex::default(),
         });
         let address = listener.local_addr()?;
         let accepting = tokio::spawn(accept(listener, shared.clone()));
@@ -114,6 +126,11 @@ impl Proxy {
         self.shared.faults().held_up = Some((each, Instant::now() + during));
     }
 
+    /// What has passed so far, by operation. Requests that got no answer are not in it.
+    pub fn traffic(&self) -> BTreeMap<String, Traffic> {
+        self.shared.traffic.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How many answers got lost.
     pub fn swallowed(&self) -> u32 {
         self.shared.faults().swallowed
@@ -152,10 +169,21 @@ impl Shared {
         true
     }
 
+    fn count(&self, operation: String, came: Instant) {
+        let now = Instant::now();
+        let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = traffic.entry(operation).or_insert(Traffic { requests: 0, first: came, last: now });
+        passed.requests += 1;
+        passed.first = passed.first.min(came);
+        passed.last = now;
+    }
+
     async fn pass(&self, request: HttpRequest<Incoming>) -> Result<Response<Full<Bytes>>, Ended> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| Ended)?.to_bytes();
-        let kind = kind(&head.headers, &body);
+        let came = Instant::now();
+        let operation = operation(&head.headers, &body);
+        let kind = Request::ALL.into_iter().find(|request| operation.as_deref() == Some(request.operation()));
         if let Some(each) = self.held_up() {
             tokio::time::sleep(each).await;
         }
@@ -164,6 +192,9 @@ impl Shared {
         let forwarded = forwarded.headers(end_to_end(head.headers)).body(body).send().await.map_err(|_| Ended)?;
         let (status, headers) = (forwarded.status(), end_to_end(forwarded.headers().clone()));
         let answer = forwarded.bytes().await.map_err(|_| Ended)?;
+        if let Some(operation) = operation {
+            self.count(operation, came);
+        }
         if self.swallows(kind, &answer) {
             return Err(Ended);
         }
@@ -206,12 +237,12 @@ fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
 }
 
 /// SQS is spoken to in JSON, with the operation in a header; SNS in forms.
-fn kind(headers: &HeaderMap, body: &[u8]) -> Option<Request> {
-    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-    Request::ALL.into_iter().find(|request| match target {
-        Some(target) => target.strip_prefix("AmazonSQS.") == Some(request.operation()),
-        None => contains(body, format!("Action={}&", request.operation()).as_bytes()),
-    })
+fn operation(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+    if let Some(target) = headers.get("x-amz-target") {
+        return Some(target.to_str().ok()?.rsplit('.').next()?.to_owned());
+    }
+    let form = url::form_urlencoded::parse(body);
+    form.into_iter().find(|(name, _)| name == "Action").map(|(_, action)| action.into_owned())
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

@@ -128,3 +128,17 @@ async fn a_request_that_is_held_up_arrives_late() {
     assert_eq!(echo.ask("AmazonSQS.ReceiveMessage", "late").await.unwrap(), "late");
     assert!(begun.elapsed() >= late);
 }
+
+#[tokio::test]
+async fn what_has_passed_is_counted_by_operation() {
+    let echo = Echo::start().await;
+    for _ in 0..2 {
+        echo.ask("AmazonSQS.ReceiveMessage", "{}").await.unwrap();
+    }
+    let client = Client::builder().no_proxy().build().unwrap();
+    client.post(echo.proxy.endpoint()).body("Action=PublishBatch&TopicArn=t").send().await.unwrap();
+    let traffic = echo.proxy.traffic();
+    let counts: Vec<_> = traffic.iter().map(|(operation, passed)| (operation.as_str(), passed.requests)).collect();
+    assert_eq!(counts, [("PublishBatch", 1), ("ReceiveMessage", 2)]);
+    assert!(traffic["ReceiveMessage"].last <= traffic["PublishBatch"].first);
+}

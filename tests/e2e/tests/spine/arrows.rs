@@ -41,6 +41,21 @@ const ARROWS: &[(&str, &[&str])] = &[
         "waypost-chaos",
         &["waypost-schemas", "waypost-messaging", "waypost-outbox", "waypost-mutants", "auth-service", "user-service"],
     ),
+    (
+        "waypost-bench",
+        &[
+            "waypost-schemas",
+            "waypost-migrations",
+            "waypost-partitions",
+            "waypost-service",
+            "waypost-messaging",
+            "waypost-outbox",
+            "waypost-worker",
+            "waypost-chaos",
+            "auth-service",
+            "user-service",
+        ],
+    ),
     ("e2e", &["waypost-schemas", "waypost-messaging", "waypost-worker"]),
     ("tutorial", &["waypost-schemas", "waypost-outbox", "waypost-worker"]),
 ];
