@@ -98,6 +98,9 @@ impl Relay {
 
     async fn relay(&self, wake: Wake, stop: CancellationToken) {
         let permits = Arc::new(Semaphore::new(self.settings.claims_in_flight));
+        // Settling makes no claim wait: claims that began together end together, and the bus would have nothing to do
+        // while all of them settle. But no more are left unsettled than are being published.
+        let unsettled = Arc::new(Semaphore::new(self.settings.claims_in_flight));
         let tasks = TaskTracker::new();
         let mut failures = 0;
         loop {
@@ -112,10 +115,13 @@ impl Relay {
                     failures = 0;
                     let full = claim.rows.len() == self.settings.batch;
                     if !claim.rows.is_empty() {
-                        let relay = self.clone();
+                        let (relay, unsettled) = (self.clone(), unsettled.clone());
                         tasks.spawn(async move {
-                            relay.publish_and_settle(claim).await;
+                            let outcome = relay.publish(&claim.rows).await;
+                            let settling = unsettled.acquire_owned().await;
                             drop(permit);
+                            relay.settle(&claim, &outcome).await;
+                            drop(settling);
                         });
                     }
                     (!full).then_some(self.settings.scan_every)
@@ -146,6 +152,10 @@ impl Relay {
 
     async fn publish_and_settle(&self, claim: Claim) -> Relayed {
         let outcome = self.publish(&claim.rows).await;
+        self.settle(&claim, &outcome).await
+    }
+
+    async fn settle(&self, claim: &Claim, outcome: &Outcome) -> Relayed {
         let relayed = Relayed {
             claimed: claim.rows.len(),
             published: outcome.published.len(),
@@ -154,7 +164,7 @@ impl Relay {
         };
         record(&relayed);
         for attempt in 1..=SETTLE_ATTEMPTS {
-            match lease::settle(&self.pool, claim.token, &outcome).await {
+            match lease::settle(&self.pool, claim.token, outcome).await {
                 Ok(settled) => {
                     record_lost_leases(&relayed, settled);
                     break;

@@ -258,7 +258,7 @@ impl Dispatcher {
             enough: self.enough,
             last_arrival: self.last_arrival,
             beside_another: self.busy[line] > 0,
-            more_to_come: self.status.last_poll_was_full(),
+            since_full_poll: self.status.since_last_full_poll(),
         };
         match filling.until() {
             Some(then) if now < then => When::At(then),

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,7 +21,7 @@ pub struct Status(Arc<Inner>);
 struct Inner {
     started: Instant,
     last_poll: Moment,
-    last_poll_was_full: AtomicBool,
+    last_full_poll: Moment,
     receiving: Moment,
     dispatching: Moment,
     received: AtomicU64,
@@ -57,7 +57,7 @@ impl Status {
         Self(Arc::new(Inner {
             started: Instant::now(),
             last_poll: Moment::default(),
-            last_poll_was_full: AtomicBool::new(false),
+            last_full_poll: Moment::default(),
             receiving: Moment::default(),
             dispatching: Moment::default(),
             received: AtomicU64::new(0),
@@ -93,13 +93,15 @@ impl Status {
 
     pub(crate) fn polled(&self, messages: usize) {
         self.0.last_poll.is_now(self.0.started);
-        self.0.last_poll_was_full.store(messages == POLL_MESSAGES, Ordering::Relaxed);
+        if messages == POLL_MESSAGES {
+            self.0.last_full_poll.is_now(self.0.started);
+        }
         self.0.received.fetch_add(messages as u64, Ordering::Relaxed);
     }
 
-    /// Whether the queue holds more, as far as can be told.
-    pub(crate) fn last_poll_was_full(&self) -> bool {
-        self.0.last_poll_was_full.load(Ordering::Relaxed)
+    /// How long ago a poll came back full; `None` before one did.
+    pub(crate) fn since_last_full_poll(&self) -> Option<Duration> {
+        self.0.last_full_poll.age(self.0.started)
     }
 
     pub(crate) fn receiving(&self) {

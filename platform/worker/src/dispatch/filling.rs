@@ -5,6 +5,9 @@
 //! full, more is on its way for certain: then a batch fills up first, unless nothing has come for [`QUIET`]. So an idle
 //! worker adds no wait, and a busy one makes few large transactions of many small ones.
 //!
+//! Not each poll of a backlog is full: SQS looks at some of its servers, and polls at the same time take from each other. So
+//! one that was full counts for [`RECENT`].
+//!
 //! Invariant: no event waits here for longer than [`FILL`].
 
 use std::time::Duration;
@@ -16,8 +19,12 @@ const LINGER: Duration = Duration::from_millis(25);
 /// How long it waits at the most while the queue is known to hold more. In that time it fills at a thousand events a
 /// second, and an event that waited in a backlog has waited longer before.
 const FILL: Duration = Duration::from_millis(100);
-/// Two round trips to SQS. When nothing came for as long, the last poll that was full has left nothing behind.
-const QUIET: Duration = Duration::from_millis(20);
+/// Two round trips to SQS, and some time for acknowledgements, which have their turn at the queue as well. When nothing came
+/// for as long, the last poll that was full has left nothing behind.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// A few polls. What is over by then was no backlog.
+const RECENT: Duration = Duration::from_millis(100);
 
 /// What waits for a handler that applies.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +39,8 @@ pub(crate) struct Filling {
     pub last_arrival: Instant,
     /// Whether another batch for this handler runs.
     pub beside_another: bool,
-    /// Whether the last poll came back full.
-    pub more_to_come: bool,
+    /// How long ago a poll came back full.
+    pub since_full_poll: Option<Duration>,
 }
 
 impl Filling {
@@ -43,7 +50,8 @@ impl Filling {
             return None;
         }
         let beside_another = self.beside_another.then_some(self.since + LINGER);
-        let filling = self.more_to_come.then(|| (self.last_arrival + QUIET).min(self.since + FILL));
+        let more_to_come = self.since_full_poll.is_some_and(|age| age < RECENT);
+        let filling = more_to_come.then(|| (self.last_arrival + QUIET).min(self.since + FILL));
         beside_another.max(filling)
     }
 }
@@ -53,17 +61,24 @@ mod tests {
     use super::*;
 
     fn filling(since: Instant) -> Filling {
-        Filling { since, ready: 30, enough: 100, last_arrival: since, beside_another: false, more_to_come: false }
+        Filling { since, ready: 30, enough: 100, last_arrival: since, beside_another: false, since_full_poll: None }
     }
 
     #[test]
     fn an_idle_worker_waits_for_nothing() {
         assert_eq!(filling(Instant::now()).until(), None);
+        let after_a_backlog = Filling { since_full_poll: Some(RECENT), ..filling(Instant::now()) };
+        assert_eq!(after_a_backlog.until(), None);
     }
 
     #[test]
     fn a_full_batch_waits_for_nothing() {
-        let full = Filling { ready: 100, beside_another: true, more_to_come: true, ..filling(Instant::now()) };
+        let full = Filling {
+            ready: 100,
+            beside_another: true,
+            since_full_poll: Some(Duration::ZERO),
+            ..filling(Instant::now())
+        };
         assert_eq!(full.until(), None);
     }
 
@@ -76,12 +91,12 @@ mod tests {
     #[test]
     fn in_a_backlog_it_fills_while_events_keep_coming_but_not_for_ever() {
         let since = Instant::now();
-        let backlog = Filling { more_to_come: true, ..filling(since) };
+        let backlog = Filling { since_full_poll: Some(Duration::ZERO), ..filling(since) };
         assert_eq!(backlog.until(), Some(since + QUIET));
-        let coming = Filling { last_arrival: since + FILL / 2, ..backlog };
-        assert_eq!(coming.until(), Some(since + FILL / 2 + QUIET));
+        let coming = Filling { last_arrival: since + FILL / 4, ..backlog };
+        assert_eq!(coming.until(), Some(since + FILL / 4 + QUIET));
         let trickling = Filling { last_arrival: since + FILL, ..backlog };
         assert_eq!(trickling.until(), Some(since + FILL));
-        assert_eq!(Filling { beside_another: true, ..backlog }.until(), Some(since + LINGER));
+        assert_eq!(Filling { beside_another: true, ..backlog }.until(), Some(since + QUIET.max(LINGER)));
     }
 }
