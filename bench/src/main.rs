@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use clap::{Args, Parser, Subcommand, value_parser};
+use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind, value_parser};
 use schemas::Clock;
 use service::{
     settings::Env,
@@ -107,7 +107,8 @@ impl Measure {
         let mut chosen = scenarios::all();
         let known: Vec<_> = chosen.iter().map(|scenario| scenario.name()).collect();
         if let Some(unknown) = self.names.iter().find(|name| !known.contains(&name.as_str())) {
-            bail!("there is no measure called {unknown}; there are: {}", known.join(", "));
+            let said = format!("there is no measure called {unknown}; there are: {}\n", known.join(", "));
+            Cli::command().error(ErrorKind::InvalidValue, said).exit();
         }
         chosen.retain(|scenario| self.names.is_empty() || self.names.iter().any(|name| name == scenario.name()));
 
@@ -205,8 +206,6 @@ async fn asked_to_stop() {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

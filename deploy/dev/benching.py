@@ -27,7 +27,12 @@ def run_bench(arguments: list[str], release: bool = True) -> int:
     return foreground([str(bench), *arguments, *programs], os.environ)
 
 
-def plot_bench(arguments: list[str]) -> int:
+def measures_nothing(arguments: list[str]) -> bool:
+    return arguments[:1] == ["plot"] or bool({"-h", "--help"} & set(arguments))
+
+
+def tell_bench(arguments: list[str]) -> int:
+    """What measures nothing needs no build for release, and no peers."""
     (bench,) = build_all("bench")
     return foreground([str(bench), *arguments], os.environ)
 

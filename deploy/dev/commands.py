@@ -14,7 +14,7 @@ import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
-from benching import check_bench, plot_bench, run_bench
+from benching import check_bench, measures_nothing, run_bench, tell_bench
 from chaos import SEED_OF_TESTS, check_chaos, run_chaos
 from checks import run_lints, steps
 from compose import ADMINER, check_compose, write_compose
@@ -62,7 +62,7 @@ def chaos(options: argparse.Namespace) -> int:
 
 def bench(options: argparse.Namespace) -> int:
     """measure Waypost beside the least that could do the same, all or what is named; with --json for programs"""
-    return plot_bench(options.rest) if options.rest[:1] == ["plot"] else run_bench(options.rest)
+    return tell_bench(options.rest) if measures_nothing(options.rest) else run_bench(options.rest)
 
 
 def test(options: argparse.Namespace) -> None:
