@@ -27,7 +27,7 @@ impl ApplyEvents for RecordProfile {
             events.iter().filter_map(|received| Some((received.sequence?.get(), received.event))).collect();
         let sequences: Vec<_> = versioned.iter().map(|(sequence, _)| *sequence).collect();
         let users: Vec<_> = versioned.iter().map(|(_, event)| event.user_id).collect();
-        let emails: Vec<_> = versioned.iter().map(|(_, event)| event.email.as_str().to_owned()).collect();
+        let emails: Vec<_> = versioned.iter().map(|(_, event)| event.email.as_str()).collect();
         let registered: Vec<_> = versioned.iter().map(|(_, event)| event.timestamp).collect();
 
         // Two groups of columns: the address is the newest one seen; when the user registered is the earliest one seen,
@@ -55,7 +55,7 @@ impl ApplyEvents for RecordProfile {
              )
              SELECT coalesce(array_agg(user_id), '{}') AS "users!" FROM changed"#,
             &users,
-            &emails,
+            &emails as &[&str],
             &sequences,
             &registered,
         )

@@ -40,11 +40,11 @@ pub(crate) async fn claim(
     events: &[&Delivery],
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     let keys: Vec<_> = events.iter().map(|event| event.key.as_uuid()).collect();
-    let ids: Vec<_> = events.iter().map(|event| event.envelope.id.clone()).collect();
-    let types: Vec<_> = events.iter().map(|event| event.envelope.event_type.clone()).collect();
+    let ids: Vec<_> = events.iter().map(|event| event.envelope.id.as_str()).collect();
+    let types: Vec<_> = events.iter().map(|event| event.envelope.event_type.as_str()).collect();
     let versions: Vec<_> = events.iter().map(|event| event.envelope.schemaversion as i32).collect();
-    let sources: Vec<_> = events.iter().map(|event| event.envelope.source.clone()).collect();
-    let subjects: Vec<_> = events.iter().map(|event| event.envelope.subject.clone()).collect();
+    let sources: Vec<_> = events.iter().map(|event| event.envelope.source.as_str()).collect();
+    let subjects: Vec<_> = events.iter().map(|event| event.envelope.subject.as_deref()).collect();
     let sequences: Vec<_> = events.iter().map(|event| event.envelope.sequence.map(schemas::Sequence::get)).collect();
     let times: Vec<_> = events.iter().map(|event| event.event_time()).collect();
     sqlx::query_scalar!(
@@ -62,11 +62,11 @@ pub(crate) async fn claim(
            )
            SELECT coalesce(array_agg(event_key), '{}') AS "keys!" FROM claimed"#,
         &keys,
-        &ids,
-        &types,
+        &ids as &[&str],
+        &types as &[&str],
         &versions,
-        &sources,
-        &subjects as &[Option<String>],
+        &sources as &[&str],
+        &subjects as &[Option<&str>],
         &sequences as &[Option<i64>],
         &times,
         handler,

@@ -80,11 +80,13 @@ impl<T> Agenda<T> {
     /// Takes up to `most` of a lane.
     pub fn take(&mut self, lane: usize, most: usize) -> Batch<T> {
         let mut batch = Batch { items: Vec::new(), subjects: Vec::new() };
+        // Of one subject; one vector for all of them, which nearly always holds one.
+        let mut together = Vec::new();
         while batch.items.len() < most
             && let Some(first) = self.lanes[lane].pop_front()
         {
             let subject = first.place.subject.clone();
-            let mut together = vec![first];
+            together.push(first);
             if let Some(subject) = subject {
                 if let Some(behind) = self.behind.get_mut(&subject) {
                     while batch.items.len() + together.len() < most
@@ -97,7 +99,7 @@ impl<T> Agenda<T> {
                 }
                 batch.subjects.push(subject);
             }
-            batch.items.extend(together.into_iter().map(|waiting| waiting.item));
+            batch.items.extend(together.drain(..).map(|waiting| waiting.item));
         }
         batch
     }
