@@ -60,9 +60,7 @@ impl Process {
 
     /// The most memory that it had at any time, in MiB.
     pub fn peak_mib(&self) -> anyhow::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id))?;
-        let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-        Ok(kib.context("/proc/…/status has no VmHWM")?.trim().parse::<f64>()? / 1024.0)
+        peak_of(self.id)
     }
 
     /// SIGTERM; it has to finish what is in hand and exit 0.
@@ -73,6 +71,53 @@ impl Process {
         ensure!(status.success(), "{} was asked to stop and ended with {status}", self.name);
         Ok(())
     }
+}
+
+/// What came of a program that was watched.
+#[derive(Debug)]
+pub struct Watched {
+    pub code: i32,
+    pub printed: String,
+    pub said: String,
+    /// The most memory that it had, as last seen, a fiftieth of a second before its end at most.
+    pub peak_mib: f64,
+}
+
+/// Runs a program to its end, and looks at its memory meanwhile.
+pub async fn watched(program: &Path, arguments: &[&str], environment: &[(String, String)]) -> anyhow::Result<Watched> {
+    let child = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("could not start {}", program.display()))?;
+    let id = child.id().context("a process that has ended already")?;
+    let mut peak = 0.0;
+    let done = child.wait_with_output();
+    tokio::pin!(done);
+    let done = loop {
+        tokio::select! {
+            done = &mut done => break done?,
+            () = tokio::time::sleep(Duration::from_millis(20)) => peak = peak_of(id).unwrap_or(peak),
+        }
+    };
+    Ok(Watched {
+        code: done.status.code().unwrap_or(-1),
+        printed: String::from_utf8(done.stdout)?,
+        said: String::from_utf8(done.stderr)?,
+        peak_mib: peak,
+    })
+}
+
+/// The most memory that a process had at any time, in MiB.
+fn peak_of(id: u32) -> anyhow::Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+    Ok(kib.context("/proc/…/status has no VmHWM")?.trim().parse::<f64>()? / 1024.0)
 }
 
 /// Runs a program to its end and reads the JSON that it ends with.

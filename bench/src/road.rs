@@ -61,17 +61,13 @@ impl Road {
     }
 
     pub async fn send(&self, messages: &[OutgoingMessage]) -> anyhow::Result<()> {
-        let queue = self.direct_queue().await?;
-        let queue = &queue;
-        stream::iter(messages.chunks(200))
-            .map(|some| async move {
-                let results = queue.send(some).await;
-                results.into_iter().collect::<Result<Vec<_>, _>>().map(drop)
-            })
-            .buffer_unordered(SENDERS)
-            .try_collect::<()>()
-            .await
-            .context("could not fill a queue")
+        send_all(&self.direct_queue().await?, messages).await
+    }
+
+    /// Puts messages into the dead-letter queue.
+    pub async fn bury(&self, messages: &[OutgoingMessage]) -> anyhow::Result<()> {
+        let name = self.direct.names().dead_letter_queue(&self.consumer);
+        send_all(&self.direct.queue(&name).await?, messages).await
     }
 
     /// Waits until a worker has applied so many events and the queue holds nothing any more.
@@ -108,4 +104,16 @@ impl Road {
     pub async fn remove(self) -> anyhow::Result<()> {
         Ok(self.direct.remove(&self.topology).await?)
     }
+}
+
+async fn send_all(queue: &Arc<dyn Queue>, messages: &[OutgoingMessage]) -> anyhow::Result<()> {
+    stream::iter(messages.chunks(200))
+        .map(|some| async move {
+            let results = queue.send(some).await;
+            results.into_iter().collect::<Result<Vec<_>, _>>().map(drop)
+        })
+        .buffer_unordered(SENDERS)
+        .try_collect::<()>()
+        .await
+        .context("could not fill a queue")
 }

@@ -5,6 +5,7 @@
 
 mod claims;
 mod delayed;
+mod dlq;
 mod embedded;
 mod fleet;
 mod held;
@@ -57,6 +58,7 @@ pub fn all() -> Vec<Box<dyn Scenario>> {
         Box::new(held::HeldInMemory),
         Box::new(claims::Claims::default()),
         Box::new(fleet::Fleet),
+        Box::new(dlq::DeadLetters),
     ]
 }
 

@@ -25,6 +25,10 @@ pub struct Sizes {
     pub few_rows: usize,
     /// Claims in each.
     pub claims: usize,
+    /// Letters in a dead-letter queue.
+    pub dead_letters: usize,
+    /// Letters that are replayed.
+    pub replayed: usize,
     /// Seconds for which processes are watched.
     pub watched: u64,
     /// Events for each process that is watched.
@@ -45,6 +49,8 @@ impl Sizes {
         many_rows: 10_000_000,
         few_rows: 10_000,
         claims: 200,
+        dead_letters: 20_000,
+        replayed: 10_000,
         watched: 8,
         per_process: 10_000,
     };
@@ -63,6 +69,8 @@ impl Sizes {
         many_rows: 50_000,
         few_rows: 10_000,
         claims: 10,
+        dead_letters: 600,
+        replayed: 300,
         watched: 2,
         per_process: 3_000,
     };

@@ -1,7 +1,7 @@
 //! `waypost`: every service and every tool of the platform, in one binary.
 //!
 //! Data goes to stdout, everything for people to stderr. Exit codes: 0 done, 1 not done or something found wrong, 2 the
-//! command line or the settings are at fault.
+//! command line or the settings are at fault, 130 somebody stopped it. `waypost dlq` has more, which docs/dead-letters.md tells.
 
 mod bus;
 mod catalog;
@@ -13,10 +13,12 @@ mod fleet;
 mod healthcheck;
 mod landscape;
 mod migrate;
+mod moment;
 mod remedy;
 mod run;
 mod schema;
 mod settings;
+mod table;
 mod topology;
 
 use std::{fmt, io, process::ExitCode};
@@ -104,6 +106,9 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", ErrorChain(error.as_ref()));
+            if error.is::<dlq::Interrupted>() {
+                return ExitCode::from(dlq::INTERRUPTED);
+            }
             let usage = error.is::<SettingErrors>() || error.is::<Usage>();
             ExitCode::from(if usage { USAGE } else { FAILED })
         }

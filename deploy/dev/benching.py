@@ -16,7 +16,7 @@ from programs import build_all, build_one, foreground
 PEERS = ROOT / "bench/peers/Cargo.toml"
 # By its arguments it could be a value of an option, too; then the peers are built for nothing.
 WITH_PEERS = ("sqs", "delayed", "relay")
-WITHOUT_PEERS = ("ready", "embedded", "latency", "producer", "held", "claims", "fleet")
+WITHOUT_PEERS = ("ready", "embedded", "latency", "producer", "held", "claims", "fleet", "dlq")
 
 
 def run_bench(arguments: list[str], release: bool = True) -> int:

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
+use redrive::{Look, Snapshot};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::scratch::Scratch;
@@ -105,9 +107,10 @@ impl Scratch {
 
     /// Distinct dead letters: as many as a reader of the queue would see.
     pub async fn dead_letters(&self) -> anyhow::Result<i64> {
-        let read = crate::dlq::Letters::read(&*self.bus, &self.user.pool, user_service::NAME).await?;
+        let queue = self.bus.queue(&self.bus.names().dead_letter_queue(user_service::NAME)).await?;
+        let read = Snapshot::take(queue, Look::default(), &CancellationToken::new(), |_, _| {}).await?;
         read.hand_back().await;
-        Ok(read.letters.len() as i64)
+        Ok(read.letters() as i64)
     }
 }
 

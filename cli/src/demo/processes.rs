@@ -73,14 +73,16 @@ impl<'a> Services<'a> {
 
     /// With the very command an operator would use.
     pub async fn replay_everything(&self, story: &Story) -> anyhow::Result<()> {
-        story.say("$ waypost dlq replay --all --execute");
-        let output = command(self.scratch, &["dlq", "replay", "--all", "--execute"])?
+        story.say(&format!("$ waypost dlq replay --all-matching --execute --reason '{MENDED}'"));
+        let output = command(self.scratch, &["dlq", "replay", "--all-matching", "--execute", "--reason", MENDED])?
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .output()
             .await?;
-        for line in String::from_utf8_lossy(&output.stdout).lines() {
-            story.say(&format!("  {line}"));
+        for said in [&output.stdout, &output.stderr] {
+            for line in String::from_utf8_lossy(said).lines() {
+                story.say(&format!("  {line}"));
+            }
         }
         if !output.status.success() {
             bail!("the replay failed: {}", String::from_utf8_lossy(&output.stderr).trim());
@@ -109,6 +111,8 @@ impl Service {
         self.child.id().unwrap_or_default()
     }
 }
+
+const MENDED: &str = "the constraint is gone";
 
 async fn spawn(
     scratch: &Scratch,

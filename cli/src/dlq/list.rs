@@ -1,64 +1,171 @@
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use clap::Args;
+use messaging::Looked;
+use redrive::Saw;
+use serde::Serialize;
 use service::settings::Env;
+use time::OffsetDateTime;
 
-use super::{
-    Source, connect,
-    letters::{DeadLetter, Letters},
-};
-use crate::outln;
+use super::desk::{Desk, Source, consumers};
+use crate::{FAILED, bus::BusSettings, moment, outln, table};
 
+/// Every consumer's dead-letter queue, and what SNS could not deliver to it.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  waypost dlq list                                            where to look first
+  waypost dlq list --exit-code || page-somebody               1 where anything is dead")]
 pub struct List {
-    #[command(flatten)]
-    source: Source,
+    /// Seconds for which messages stay hidden if this process is killed while it looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(2..=43_200))]
+    lease: u64,
+    /// End with 1 where there are dead letters
+    #[arg(long)]
+    exit_code: bool,
+    /// Print them as JSON
     #[arg(long)]
     json: bool,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    consumer: String,
+    queue: String,
+    /// `dead-letters` or `undelivered`.
+    kind: &'static str,
+    letters: usize,
+    refailed: usize,
+    #[serde(with = "time::serde::rfc3339::option")]
+    oldest: Option<OffsetDateTime>,
+    /// When the queue will drop its first one.
+    #[serde(with = "time::serde::rfc3339::option")]
+    expires_first: Option<OffsetDateTime>,
+    /// Dead-lettered with a reason on record in the last hour.
+    arrivals_last_hour: Option<i64>,
+    reasons: Vec<ReasonCount>,
+    saw: Saw,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReasonCount {
+    reason: String,
+    letters: usize,
+}
+
+const HOUR: time::Duration = time::Duration::HOUR;
+const READ_TOGETHER: usize = 500;
+
 impl List {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let consumer = self.source.consumer()?;
-        let (bus, pool) = connect(env).await?;
-        let read = Letters::read(&*bus, &pool, consumer.name()).await?;
-        let printed = print(&read.letters, self.json);
-        read.hand_back().await;
-        printed?;
-        if read.letters.is_empty() {
-            eprintln!("no dead letters");
-        } else if !self.json {
-            eprintln!("{} dead letters; `waypost dlq show <ID>` tells more", read.letters.len());
+        let mut rows = Vec::new();
+        let embedded = BusSettings::from_env(env)?.is_embedded();
+        for consumer in consumers() {
+            for undelivered in [false, true] {
+                if undelivered && embedded {
+                    continue;
+                }
+                let source = Source::of(consumer.name(), undelivered, self.lease);
+                rows.push(row(&source.open(env).await?, undelivered).await?);
+            }
         }
-        Ok(ExitCode::SUCCESS)
+        let dead: usize = rows.iter().map(|row| row.letters).sum();
+        if self.json {
+            outln!("{}", serde_json::to_string_pretty(&rows)?);
+        } else {
+            print(&rows)?;
+            match dead {
+                0 => eprintln!("no dead letters"),
+                dead => eprintln!("{dead} dead letters; `waypost dlq groups` tells what is wrong with them"),
+            }
+        }
+        Ok(if self.exit_code && dead > 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
     }
 }
 
-fn print(letters: &[DeadLetter], json: bool) -> anyhow::Result<()> {
-    if json {
-        let rows: Vec<_> = letters.iter().map(row).collect();
-        outln!("{}", serde_json::to_string_pretty(&rows)?);
-        return Ok(());
+async fn row(desk: &Desk, undelivered: bool) -> anyhow::Result<Row> {
+    let now = desk.clock.now();
+    let retention = match undelivered {
+        true => Some(desk.consumer.subscriber().settings.dead_letter_retention),
+        false => retention(desk).await?,
+    };
+    let arrivals = match undelivered {
+        true => None,
+        false => Some(worker::arrivals(&desk.pool, now - HOUR).await?.iter().map(|(_, count)| count).sum()),
+    };
+    desk.look(async |snapshot| {
+        let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+        let (mut oldest, mut first_sent, mut refailed) = (None::<OffsetDateTime>, None::<OffsetDateTime>, 0);
+        let all: Vec<u32> = (0..snapshot.letters() as u32).collect();
+        for numbers in all.chunks(READ_TOGETHER) {
+            for letter in snapshot.read(numbers, &desk.pool).await? {
+                *reasons.entry(letter.reason().name).or_default() += 1;
+                refailed += usize::from(letter.replayed().is_some());
+                oldest = oldest.into_iter().chain(letter.died_at()).min();
+                first_sent = first_sent.into_iter().chain(letter.sent_at()).min();
+            }
+        }
+        let mut reasons: Vec<_> =
+            reasons.into_iter().map(|(reason, letters)| ReasonCount { reason, letters }).collect();
+        reasons.sort_by_key(|reason| std::cmp::Reverse(reason.letters));
+        Ok(Row {
+            consumer: desk.consumer.name().to_owned(),
+            queue: desk.places.dead_letters.name().to_owned(),
+            kind: if undelivered { "undelivered" } else { "dead-letters" },
+            letters: snapshot.letters(),
+            refailed,
+            oldest,
+            expires_first: first_sent.zip(retention).map(|(sent, kept)| sent + kept),
+            arrivals_last_hour: arrivals,
+            reasons,
+            saw: snapshot.saw(),
+        })
+    })
+    .await
+}
+
+/// How long the dead-letter queue keeps a message; `None` where it keeps it until somebody takes it.
+pub async fn retention(desk: &Desk) -> anyhow::Result<Option<Duration>> {
+    Ok(match desk.bus.inspect(desk.consumer.name()).await?.dead_letters {
+        Looked::Found(facts) => facts.retention,
+        Looked::Missing | Looked::Denied { .. } => None,
+    })
+}
+
+fn print(rows: &[Row]) -> anyhow::Result<()> {
+    let mut table = table::Table::new([
+        table::left("QUEUE"),
+        table::right("DEAD"),
+        table::right("HELD"),
+        table::left("OLDEST"),
+        table::left("FIRST EXPIRES"),
+        table::right("LAST HOUR"),
+        table::cut("REASONS"),
+    ]);
+    for row in rows {
+        let time = |at: Option<OffsetDateTime>| at.map_or_else(|| "–".to_owned(), |at| day_and_minute(at));
+        let reasons: Vec<_> = row.reasons.iter().map(|one| format!("{} {}", one.letters, one.reason)).collect();
+        let cells = [
+            row.queue.clone(),
+            row.letters.to_string(),
+            row.saw.held_by_others.to_string(),
+            time(row.oldest),
+            time(row.expires_first),
+            row.arrivals_last_hour.map_or_else(|| "–".to_owned(), |count| count.to_string()),
+            reasons.join(", "),
+        ];
+        table.marked(cells, if row.letters > 0 { table::Mark::Warn } else { table::Mark::Plain });
     }
-    if letters.is_empty() {
-        return Ok(());
-    }
-    outln!("{:<36}  {:<16}  {:<20}  {:>8}  MESSAGE", "ID", "TYPE", "REASON", "ATTEMPTS");
-    for letter in letters {
-        let reason = letter.reason();
-        let attempts = reason.attempts.map_or_else(|| "–".to_owned(), |attempts| attempts.to_string());
-        let innermost = reason.causes.last().unwrap_or(&reason.message);
-        let event_type = letter.event_type().unwrap_or("–");
-        outln!("{:<36}  {event_type:<16}  {:<20}  {attempts:>8}  {innermost}", letter.id(), reason.name);
+    table.print()?;
+    for row in rows.iter().filter(|row| !row.saw.complete) {
+        eprintln!("{}: {}", row.queue, row.saw.sentence());
     }
     Ok(())
 }
 
-fn row(letter: &DeadLetter) -> serde_json::Value {
-    serde_json::json!({
-        "id": letter.id(),
-        "eventType": letter.event_type(),
-        "copies": letter.copies.len(),
-        "failure": letter.reason(),
-    })
+/// `11-22 12:00`, in UTC: a queue keeps nothing for longer than two weeks.
+fn day_and_minute(at: OffsetDateTime) -> String {
+    moment::shown(at).get(5..16).unwrap_or_default().replace('T', " ")
 }

@@ -2,73 +2,118 @@ use std::{io, process::ExitCode};
 
 use anyhow::bail;
 use clap::Args;
+use redrive::{DeadLetter, Filter, Operation, Verb, audit};
 use serde_json::{Value, json};
 use service::settings::Env;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    Source, connect,
-    letters::{DeadLetter, Letters},
+    NOTHING_MATCHED,
+    browse::chosen,
+    desk::{Desk, Source, approval},
+    list::retention,
 };
 use crate::outln;
 
+/// The envelope, with its payload redacted by class; every attempt that is on record; what a worker would say today;
+/// whether it was applied; what was done to it before.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  waypost dlq show ID
+  waypost dlq show ID --reveal --reason 'ticket 4711'         with personal data; on record")]
 pub struct Show {
     /// The event's id, or the message's where it is no event
     id: String,
     #[command(flatten)]
     source: Source,
     /// Print the body as it is, personal data included
-    #[arg(long)]
+    #[arg(long, requires = "reason")]
     reveal: bool,
+    /// Why it is revealed; put on record
+    #[arg(long, value_name = "WORDS")]
+    reason: Option<String>,
+    /// Print it as JSON
     #[arg(long)]
     json: bool,
 }
 
 impl Show {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let consumer = self.source.consumer()?;
-        let (bus, pool) = connect(env).await?;
-        let read = Letters::read(&*bus, &pool, consumer.name()).await?;
-        let shown = read.letters.iter().find(|letter| letter.id() == self.id).map(|letter| self.describe(letter));
-        read.hand_back().await;
-        match shown {
-            Some(shown) if self.json => outln!("{}", serde_json::to_string_pretty(&shown)?),
-            Some(shown) => print(&shown)?,
-            None => bail!("no dead letter `{}` among {}", self.id, read.letters.len()),
-        }
-        Ok(ExitCode::SUCCESS)
-    }
-
-    fn describe(&self, letter: &DeadLetter) -> Value {
-        let message = &letter.copies[0];
-        let body = if self.reveal { Value::from(message.body.as_str()) } else { redacted(letter) };
-        let sent_at = message.sent_at.and_then(|at| at.format(&time::format_description::well_known::Rfc3339).ok());
-        json!({
-            "id": letter.id(),
-            "eventType": letter.event_type(),
-            "messageId": message.id.0,
-            "copies": letter.copies.len(),
-            "firstSent": sent_at,
-            "failure": letter.reason(),
-            "report": letter.report,
-            "body": body,
+        let approval = approval(env, self.reveal, self.reason.as_deref())?;
+        let desk = self.source.open(env).await?;
+        let filter = Filter { ids: [self.id.clone()].into(), ..Filter::default() };
+        desk.look(async |snapshot| {
+            let Some(found) = chosen(snapshot, &filter, &desk.pool).await?.into_iter().next() else {
+                eprintln!("no dead letter `{}` among {}; {}", self.id, snapshot.letters(), snapshot.saw().sentence());
+                return Ok(ExitCode::from(NOTHING_MATCHED));
+            };
+            let Some(letter) = snapshot.read(&[found.number], &desk.pool).await?.pop() else {
+                bail!("the letter can't be read again");
+            };
+            let mut shown = describe(&desk, &letter).await?;
+            if let Some(approval) = &approval {
+                // On record before it is shown, not after.
+                let queue = desk.places.dead_letters.name();
+                let counts = [("reveal".to_owned(), 1)].into();
+                let whose = (desk.consumer.name(), queue);
+                let operation = Operation::begin_without_letters(
+                    &desk.pool,
+                    &desk.clock,
+                    Verb::Reveal,
+                    whose,
+                    &filter,
+                    counts,
+                    approval,
+                )
+                .await?;
+                operation.tell(&[(self.id.clone(), "revealed", None)]).await?;
+                operation.end("ended", None).await?;
+                shown["body"] = Value::from(letter.copies[0].body.as_str());
+            }
+            if self.json {
+                outln!("{}", serde_json::to_string_pretty(&shown)?);
+            } else {
+                print(&shown)?;
+            }
+            Ok(ExitCode::SUCCESS)
         })
+        .await
     }
 }
 
-/// The envelope's attributes are open; of the payload, what its schema says. A body that can't be read has no schema.
-fn redacted(letter: &DeadLetter) -> Value {
-    let message = &letter.copies[0];
-    let Some((envelope, _)) = &letter.envelope else {
-        let bytes = message.body.len();
-        return Value::from(format!("[redacted: unclassified, {bytes} bytes; --reveal prints them]"));
+async fn describe(desk: &Desk, letter: &DeadLetter) -> anyhow::Result<Value> {
+    let inbox = desk.inbox().await?;
+    let text = |at: Option<OffsetDateTime>| at.and_then(|at| at.format(&Rfc3339).ok());
+    let (attempts, applied) = match letter.event_key() {
+        Some(key) => (worker::failures(&desk.pool, key).await?, worker::applications(&desk.pool, &[key]).await?.pop()),
+        None => (Vec::new(), None),
     };
-    envelope.redacted()
+    let expires = letter.sent_at().zip(retention(desk).await?).map(|(sent, kept)| sent + kept);
+    Ok(json!({
+        "id": letter.id(),
+        "eventType": letter.event_type(),
+        "version": letter.version(),
+        "messageId": letter.copies[0].message_id,
+        "copies": letter.copies.len(),
+        "receiveCount": letter.copies.iter().map(|copy| copy.receive_count).max(),
+        "firstSent": text(letter.sent_at()),
+        "expiresAt": text(expires),
+        "traceId": letter.envelope.as_ref().and_then(|(envelope, _)| envelope.trace_id()),
+        "failure": letter.reason(),
+        "attempts": attempts,
+        "worker": letter.report.as_ref().map(|report| format!("{} {}", report.worker, report.version)),
+        "today": inbox.refusal(letter).map_or_else(|| json!({ "verdict": "would be taken" }), |why| json!(why)),
+        "applied": applied.map(|one| json!({ "handler": one.handler, "at": text(Some(one.applied_at)) })),
+        "earlier": audit::of_letter(&desk.pool, letter.id()).await?,
+        "body": letter.redacted(),
+    }))
 }
 
 fn print(shown: &Value) -> io::Result<()> {
     let Some(fields) = shown.as_object() else { return Ok(()) };
-    for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+    let empty = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+    for (name, value) in fields.iter().filter(|(_, value)| !empty(value)) {
         match value {
             Value::String(text) => outln!("{name}: {text}"),
             Value::Object(_) | Value::Array(_) => {

@@ -75,7 +75,7 @@ async fn usage_errors_exit_with_two() {
         &["frobnicate"],
         &["demo"],
         &["migrate", "new", "add_locale"],
-        &["dlq", "list", "--consumer", "nobody"],
+        &["dlq", "groups", "--consumer", "nobody"],
     ] {
         let (code, stdout, stderr) = run(arguments, &[]).await;
         assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}: {stderr}");

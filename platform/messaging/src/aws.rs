@@ -6,6 +6,7 @@ mod cloudformation;
 mod connect;
 mod export;
 mod inspection;
+mod moving;
 mod permissions;
 mod queue;
 mod removing;

@@ -1,10 +1,10 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
 use crate::{
-    BusError, ConsumerFacts, Difference, Extra, Names, Permission, Prune, Publisher, Queue, Subscriber, Topology,
-    TopologyError,
+    BusError, ConsumerFacts, Difference, Extra, MoveProgress, MoveTask, Names, Permission, Prune, Publisher, Queue,
+    Subscriber, Topology, TopologyError,
 };
 
 /// A place where topics and queues are: SNS and SQS, or PostgreSQL.
@@ -26,6 +26,16 @@ pub trait Bus: Send + Sync + fmt::Debug {
     /// Which of a worker's calls whoever asks is allowed, as far as trying them does nothing. None where the bus knows
     /// no permissions of its own.
     async fn try_permissions(&self, consumer: &str) -> Result<Vec<Permission>, BusError>;
+
+    /// Has the bus move everything that is in `from` to `to` by itself: a task that goes on without whoever started it. An
+    /// error where the bus has no such thing.
+    async fn start_move(&self, from: &str, to: &str, per_second: Option<NonZeroU32>) -> Result<MoveTask, BusError>;
+
+    /// Asks for a move's end. What was moved by then stays moved.
+    async fn cancel_move(&self, task: &MoveTask) -> Result<(), BusError>;
+
+    /// Of the newest move from a queue, if there ever was one.
+    async fn move_progress(&self, from: &str) -> Result<Option<MoveProgress>, BusError>;
 
     /// Makes what is missing and sets what differs; never deletes. Idempotent. Answers what was different before.
     async fn apply(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError>;

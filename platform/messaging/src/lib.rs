@@ -17,6 +17,7 @@ mod limits;
 mod measuring;
 mod message;
 mod mock;
+mod moving;
 mod notification;
 mod postgres;
 mod prune;
@@ -37,6 +38,7 @@ pub use limits::{MAX_ATTRIBUTES, MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, TooLarge, U
 pub use measuring::describe_metrics;
 pub use message::{MessageId, OutgoingMessage, RawMessage, Receipt};
 pub use mock::MockPublisher;
+pub use moving::{MoveProgress, MoveState, MoveTask};
 pub use notification::{Body, unwrap_notification};
 pub use postgres::PostgresBus;
 pub use prune::{ABANDONED_AFTER, Extra, ExtraResource, Kept, Prune, TEMPORARY_CONSUMER};

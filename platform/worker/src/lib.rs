@@ -78,12 +78,16 @@ pub use handler::{
     ApplyEach, ApplyEvents, Call, Effect, HandlerError, Middleware, Next, PerformEffect, Received, Verdict,
 };
 pub use inbox::heartbeat::{HEARTBEAT_EVERY, Seen, fleet};
-pub use inbox::ledger::{LastFailure, applied, last_failures, oldest_applicable};
+pub use inbox::ledger::{
+    Application, FailedAttempt, LastFailure, applications, applied, arrivals, deaths, failures, last_failures,
+    oldest_applicable,
+};
 pub use inbox::window::{EVENT_FAILURES, EVENT_LOGS, maintain_inbox};
 pub use measure::describe_metrics;
-pub use message::dead_letter::{FAILURE_ATTRIBUTE, FailureReport, LARGEST_REPORT};
+pub use message::dead_letter::{FAILURE_ATTRIBUTE, FailureReport, LARGEST_REPORT, REPLAY_ATTRIBUTE};
 pub use message::decode::{Delivery, Refusal, RejectedAs, preflight};
 pub use message::settlement::Outcome;
+pub use partitions::PartitionError;
 pub use registry::{Consumer, ConsumerBuilder, Reading};
 pub use settings::{InvalidSettings, WorkerSettings};
 pub use status::Status;

@@ -45,6 +45,11 @@ pub fn describe_metrics() {
         Unit::Count,
         "Messages sent to the dead-letter queue, by reason"
     );
+    describe_counter!(
+        "waypost_worker_refailed_total",
+        Unit::Count,
+        "Messages that were replayed from the dead-letter queue and came back to it, by reason"
+    );
     describe_counter!("waypost_worker_released_total", Unit::Count, "Messages handed back to the queue");
     describe_counter!(
         "waypost_worker_suspects_total",
@@ -160,6 +165,11 @@ pub(crate) fn retried(handler: &'static str, class: FailureClass) {
 
 pub(crate) fn dead_lettered(reason: &str) {
     counter!("waypost_worker_dead_lettered_total", "reason" => reason.to_owned()).increment(1);
+}
+
+/// An event that was replayed and died again.
+pub(crate) fn refailed(reason: &str) {
+    counter!("waypost_worker_refailed_total", "reason" => reason.to_owned()).increment(1);
 }
 
 pub(crate) fn released(messages: usize) {

@@ -107,7 +107,7 @@ fn queues(system: &System<'_>, subscriber: &Subscriber) -> [Channel; 3] {
         protocol: "sqs",
         routes: Vec::new(),
         text: format!(
-            "Kept for {kept} days, counted from when a message was first sent. `waypost dlq list --consumer {consumer}` \
+            "Kept for {kept} days, counted from when a message was first sent. `waypost dlq groups --consumer {consumer}` \
              tells what is in it and why, `waypost dlq replay` puts it back.\n"
         ),
         name: dead,

@@ -202,10 +202,10 @@ fn dead_letters(system: &System<'_>, event: &Event<'_>) -> String {
     for consumer in event.consumers() {
         let queue = system.names.dead_letter_queue(consumer);
         let commands = format!(
-            "waypost dlq list --consumer {consumer}\n\
-             waypost dlq show --consumer {consumer} ID                            # why, without personal data\n\
-             waypost dlq replay --consumer {consumer} --event-id ID               # what would become of it\n\
-             waypost dlq replay --consumer {consumer} --event-id ID --execute     # put it back"
+            "waypost dlq groups --consumer {consumer}             # by fault, the largest first\n\
+             waypost dlq show --consumer {consumer} ID            # why, without personal data\n\
+             waypost dlq replay --consumer {consumer} --id ID     # what would become of it\n\
+             waypost dlq replay --consumer {consumer} --id ID --execute --reason 'it is mended'"
         );
         let line =
             format!("What {consumer} can't apply is in `{queue}`, with the reason:\n\n{}\n", fenced("sh", &commands));

@@ -3,7 +3,7 @@
 //! A long poll holds its connection for up to twenty seconds. Were deletes and visibility changes to share a pool with
 //! polls, finished work would queue behind idle waiting, run out of its lease and be done again.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
@@ -17,8 +17,8 @@ use aws_smithy_http_client::{
 
 use super::{calls::MeasureCalls, queue::SqsQueue, resources::Place, sns::SnsPublisher};
 use crate::{
-    Bus, BusError, ConnectError, ConsumerFacts, Difference, Extra, Names, Permission, Prune, Publisher, Queue,
-    Subscriber, Topology, TopologyError, bus::until_it_answers,
+    Bus, BusError, ConnectError, ConsumerFacts, Difference, Extra, MoveProgress, MoveTask, Names, Permission, Prune,
+    Publisher, Queue, Subscriber, Topology, TopologyError, bus::until_it_answers,
 };
 
 /// Where the bus is.
@@ -144,6 +144,18 @@ impl Bus for AwsBus {
 
     async fn try_permissions(&self, consumer: &str) -> Result<Vec<Permission>, BusError> {
         self.try_permissions_of(consumer).await
+    }
+
+    async fn start_move(&self, from: &str, to: &str, per_second: Option<NonZeroU32>) -> Result<MoveTask, BusError> {
+        self.start_move_task(from, to, per_second).await
+    }
+
+    async fn cancel_move(&self, task: &MoveTask) -> Result<(), BusError> {
+        self.cancel_move_task(task).await
+    }
+
+    async fn move_progress(&self, from: &str) -> Result<Option<MoveProgress>, BusError> {
+        self.move_task_progress(from).await
     }
 
     async fn apply(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {

@@ -19,7 +19,7 @@ pub enum Duty {
     Publish(BTreeSet<EventType>),
     /// Is this consumer's worker.
     Consume(String),
-    /// Lists this consumer's dead letters and puts them back.
+    /// Looks at this consumer's dead letters and at what could not be delivered to it, and puts them back.
     Replay(String),
     /// Plans, applies, verifies and prunes the topology.
     Deploy,
@@ -63,11 +63,18 @@ impl Duty {
             }
             Self::Replay(consumer) => {
                 let (queue, dead_letters) = queues(consumer, names, place);
+                let undelivered = place.queue(&names.undelivered_queue(consumer));
+                let find = &["sqs:GetQueueUrl", "sqs:GetQueueAttributes"];
                 let take = &["sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage"];
+                // StartMessageMoveTask asks for the right to take, too.
+                let have_moved = &["sqs:StartMessageMoveTask", "sqs:ListMessageMoveTasks", "sqs:CancelMessageMoveTask"];
+                let all = vec![queue.clone(), dead_letters.clone(), undelivered.clone()];
                 vec![
-                    statement("FindDead", consumer, &["sqs:GetQueueUrl"], vec![queue.clone(), dead_letters.clone()]),
-                    statement("TakeDead", consumer, take, vec![dead_letters]),
-                    statement("PutBack", consumer, &["sqs:SendMessage"], vec![queue]),
+                    statement("FindDead", consumer, find, all),
+                    statement("TakeDead", consumer, take, vec![dead_letters.clone(), undelivered]),
+                    statement("MoveDead", consumer, have_moved, vec![dead_letters.clone()]),
+                    // To the dead letters: what is restored, or imported.
+                    statement("PutBack", consumer, &["sqs:SendMessage"], vec![queue, dead_letters]),
                 ]
             }
             Self::Deploy => {

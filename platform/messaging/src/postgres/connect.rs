@@ -1,12 +1,12 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::{PgPool, postgres::PgConnectOptions};
 
 use super::{publisher::PostgresPublisher, queue::PostgresQueue, waking::Waking};
 use crate::{
-    Bus, BusError, ConnectError, ConsumerFacts, Difference, Extra, Names, Permission, Prune, Publisher, Queue,
-    Subscriber, Topology, TopologyError, bus::until_it_answers,
+    Bus, BusError, ConnectError, ConsumerFacts, Difference, Extra, MoveProgress, MoveTask, Names, Permission, Prune,
+    Publisher, Queue, Subscriber, Topology, TopologyError, bus::until_it_answers,
 };
 
 /// Topics and queues in one database.
@@ -76,6 +76,18 @@ impl Bus for PostgresBus {
         Ok(Vec::new())
     }
 
+    async fn start_move(&self, from: &str, _to: &str, _per_second: Option<NonZeroU32>) -> Result<MoveTask, BusError> {
+        Err(no_moves(from))
+    }
+
+    async fn cancel_move(&self, _task: &MoveTask) -> Result<(), BusError> {
+        Err(no_moves("the bus"))
+    }
+
+    async fn move_progress(&self, _from: &str) -> Result<Option<MoveProgress>, BusError> {
+        Ok(None)
+    }
+
     async fn apply(&self, topology: &Topology) -> Result<Vec<Difference>, TopologyError> {
         self.apply_topology(topology).await
     }
@@ -99,6 +111,10 @@ impl Bus for PostgresBus {
     async fn remove_subscriber(&self, subscriber: &Subscriber) -> Result<(), TopologyError> {
         self.remove_consumer(subscriber).await
     }
+}
+
+fn no_moves(target: &str) -> BusError {
+    BusError::new("moving a queue", target, "the bus in PostgreSQL moves nothing by itself; SQS does")
 }
 
 impl fmt::Debug for PostgresBus {

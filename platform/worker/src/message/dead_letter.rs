@@ -14,6 +14,9 @@ use crate::{measure, message::lease::Held};
 /// The one attribute that carries every fact of a failure: attributes are scarce, a message may have ten.
 pub const FAILURE_ATTRIBUTE: &str = "waypost-failure";
 
+/// By which an operator's replay marks a message: one that dies with it has failed again.
+pub const REPLAY_ATTRIBUTE: &str = "waypost-replay";
+
 /// Of the report, in bytes.
 pub const LARGEST_REPORT: usize = 4 * 1024;
 
@@ -82,6 +85,10 @@ impl DeadLetters {
         };
         if sent.is_ok() {
             measure::dead_lettered(&report.reason);
+            let refailed = held.message.attributes.contains_key(REPLAY_ATTRIBUTE);
+            if refailed {
+                measure::refailed(&report.reason);
+            }
             tracing::error!(
                 event_id = report.event_id,
                 event_type = report.event_type,
@@ -90,6 +97,7 @@ impl DeadLetters {
                 message = report.message,
                 attempts = report.attempts,
                 trace_id = report.trace_id,
+                refailed,
                 "dead-lettered"
             );
         }

@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("waypost-contracts", &["waypost-schemas", "waypost-messaging"]),
     ("waypost-outbox", &["waypost-schemas", "waypost-messaging", "waypost-partitions"]),
     ("waypost-worker", &["waypost-schemas", "waypost-messaging", "waypost-partitions"]),
+    ("waypost-redrive", &["waypost-schemas", "waypost-messaging", "waypost-worker"]),
     ("auth-service", &["waypost-schemas", "waypost-outbox", "waypost-service"]),
     ("user-service", &["waypost-schemas", "waypost-worker", "waypost-service"]),
     (
@@ -30,6 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "waypost-contracts",
             "waypost-messaging",
             "waypost-outbox",
+            "waypost-redrive",
             "waypost-worker",
             "auth-service",
             "user-service",

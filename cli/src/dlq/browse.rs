@@ -1,0 +1,140 @@
+use std::process::ExitCode;
+
+use clap::Args;
+use redrive::{Filter, Reason, Saw, Snapshot, SnapshotError};
+use serde::Serialize;
+use service::settings::Env;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+
+use super::{NOTHING_MATCHED, desk::Source, matching::Matching};
+use crate::{outln, table};
+
+/// Those that died first are first. People see fifty, unless they say how many.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  waypost dlq browse --reason-contains timeout --since 2h
+  waypost dlq browse --user 0193b3a0-7c1e-7000-8000-000000000000 --json")]
+pub struct Browse {
+    #[command(flatten)]
+    matching: Matching,
+    #[command(flatten)]
+    source: Source,
+    /// Print them as JSON, all that match
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    letters: Vec<Row>,
+    saw: Saw,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    id: String,
+    event_type: Option<String>,
+    version: Option<u32>,
+    copies: usize,
+    #[serde(with = "time::serde::rfc3339::option")]
+    died_at: Option<OffsetDateTime>,
+    /// How often it was replayed before it failed again.
+    replays: u32,
+    failure: Reason,
+}
+
+/// A letter that matches, by its number.
+pub struct Chosen {
+    pub number: u32,
+    died_at: Option<OffsetDateTime>,
+    key: String,
+}
+
+const ROWS: usize = 50;
+const READ_TOGETHER: usize = 500;
+
+/// Letters that a filter means, in the order of their deaths: the same for every command.
+pub async fn chosen(snapshot: &Snapshot, filter: &Filter, pool: &PgPool) -> Result<Vec<Chosen>, SnapshotError> {
+    let mut chosen = Vec::new();
+    let all: Vec<u32> = (0..snapshot.letters() as u32).collect();
+    for numbers in all.chunks(READ_TOGETHER) {
+        let letters = snapshot.read(numbers, pool).await?;
+        let matching = numbers.iter().zip(letters).filter(|(_, letter)| filter.matches(letter));
+        chosen.extend(matching.map(|(number, letter)| Chosen {
+            number: *number,
+            died_at: letter.died_at(),
+            key: letter.key(),
+        }));
+    }
+    chosen.sort_by(|one, other| one.died_at.cmp(&other.died_at).then_with(|| one.key.cmp(&other.key)));
+    chosen.truncate(filter.limit.unwrap_or(usize::MAX));
+    Ok(chosen)
+}
+
+impl Browse {
+    pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
+        let filter = self.matching.filter()?;
+        let desk = self.source.open(env).await?;
+        desk.look(async |snapshot| {
+            let chosen = chosen(snapshot, &filter, &desk.pool).await?;
+            let found = chosen.len();
+            let told = self.json || self.matching.is_all() || filter.limit.is_some();
+            let shown = if told { found } else { found.min(ROWS) };
+            let mut rows = Vec::new();
+            for chosen in chosen.chunks(READ_TOGETHER) {
+                let numbers: Vec<_> = chosen.iter().map(|one| one.number).take(shown - rows.len()).collect();
+                let letters = snapshot.read(&numbers, &desk.pool).await?;
+                rows.extend(letters.iter().map(|letter| Row {
+                    id: letter.id().to_owned(),
+                    event_type: letter.event_type().map(str::to_owned),
+                    version: letter.version(),
+                    copies: letter.copies.len(),
+                    died_at: letter.died_at(),
+                    replays: letter.replayed().map_or(0, |stamp| stamp.count),
+                    failure: letter.reason(),
+                }));
+            }
+            let saw = snapshot.saw();
+            if self.json {
+                outln!("{}", serde_json::to_string_pretty(&Report { letters: rows, saw })?);
+            } else {
+                if !rows.is_empty() {
+                    print(&rows)?;
+                }
+                if found > shown {
+                    eprintln!("… and {} more; --all-matching or --limit shows them", found - shown);
+                }
+                eprintln!("{found} dead letters; {}", saw.sentence());
+            }
+            Ok(ExitCode::from(if found == 0 && !filter.is_empty() { NOTHING_MATCHED } else { 0 }))
+        })
+        .await
+    }
+}
+
+fn print(rows: &[Row]) -> anyhow::Result<()> {
+    let mut table = table::Table::new([
+        table::left("ID"),
+        table::left("TYPE"),
+        table::right("TRIED"),
+        table::left("REASON"),
+        table::cut("MESSAGE"),
+    ]);
+    for row in rows {
+        let innermost = row.failure.causes.last().unwrap_or(&row.failure.message);
+        let again = if row.replays > 0 { "[refailed] " } else { "" };
+        let cells = [
+            row.id.clone(),
+            row.event_type.clone().unwrap_or_else(|| "–".to_owned()),
+            row.failure.attempts.map_or_else(|| "–".to_owned(), |attempts| attempts.to_string()),
+            row.failure.name.clone(),
+            format!("{again}{innermost}"),
+        ];
+        table.marked(cells, if row.replays > 0 { table::Mark::Warn } else { table::Mark::Plain });
+    }
+    Ok(table.print()?)
+}
