@@ -78,7 +78,10 @@ pub use handler::{
     ApplyEach, ApplyEvents, Call, Effect, HandlerError, Middleware, Next, PerformEffect, Received, Verdict,
 };
 pub use inbox::heartbeat::{HEARTBEAT_EVERY, Seen, fleet};
-pub use inbox::ledger::{LastFailure, applied, last_failures, oldest_applicable};
+pub use inbox::ledger::{
+    AppliedEvent, AppliedFilter, FailedAttempt, LastFailure, applied, failed_attempts, find_applied, last_failures,
+    oldest_applicable,
+};
 pub use inbox::window::{EVENT_FAILURES, EVENT_LOGS, maintain_inbox};
 pub use measure::describe_metrics;
 pub use message::dead_letter::{FAILURE_ATTRIBUTE, FailureReport, LARGEST_REPORT};
