@@ -8,11 +8,14 @@ mod catalog;
 mod demo;
 mod dlq;
 mod doctor;
+mod event_log;
 mod events;
 mod fleet;
 mod healthcheck;
 mod landscape;
 mod migrate;
+mod moment;
+mod outbox;
 mod remedy;
 mod run;
 mod schema;
@@ -66,6 +69,12 @@ enum Command {
     Catalog(catalog::Catalog),
     /// Show which workers there are, and what they do
     Fleet(fleet::Fleet),
+    /// Find applied events, and tell the whole life of one
+    #[command(subcommand)]
+    EventLog(event_log::EventLog),
+    /// Look at what waits to be published, and have what failed tried again
+    #[command(subcommand)]
+    Outbox(outbox::Outbox),
     /// Watch the platform work, and try to break it
     Demo(demo::Demo),
 }
@@ -128,6 +137,8 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Schema(schema) => schema.execute().await,
         Command::Catalog(catalog) => catalog.execute(),
         Command::Fleet(fleet) => fleet.execute(&env).await,
+        Command::EventLog(event_log) => event_log.execute(&env).await,
+        Command::Outbox(outbox) => outbox.execute(&env).await,
         Command::Demo(demo) => demo.execute(&env).await,
     }
 }

@@ -1,6 +1,6 @@
 //! Points in time, as people type and read them: `2026-11-22T12:00:00Z`, or how long ago.
 
-use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{Duration, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 const SHOULD_BE: &str =
     "should be a time such as 2026-11-22T12:00:00Z, or how long ago in s, m, h or d, such as 90s, 30m, 2h or 3d";
@@ -29,6 +29,13 @@ fn ago(text: &str) -> Option<Duration> {
         return None;
     }
     number.parse::<i64>().ok()?.checked_mul(seconds).map(Duration::seconds)
+}
+
+/// As tables show it: in UTC, to the second, in 20 characters.
+pub fn shown(at: OffsetDateTime) -> String {
+    let seconds = at.to_offset(UtcOffset::UTC).truncate_to_second();
+    // Only a year that RFC 3339 has no digits for fails.
+    seconds.format(&Rfc3339).unwrap_or_else(|_| seconds.to_string())
 }
 
 #[cfg(test)]
@@ -88,5 +95,10 @@ mod tests {
             );
         }
         assert!(parse("99999999d", NOON).unwrap_err().starts_with("is before the year -9999"));
+    }
+
+    #[test]
+    fn times_are_shown_in_utc_to_the_second() {
+        assert_eq!(shown(datetime!(2026-11-22 14:00:07.9 +2)), "2026-11-22T12:00:07Z");
     }
 }
