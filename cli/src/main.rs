@@ -5,6 +5,7 @@
 
 mod bus;
 mod catalog;
+mod completions;
 mod demo;
 mod dlq;
 mod doctor;
@@ -13,6 +14,7 @@ mod events;
 mod fleet;
 mod healthcheck;
 mod landscape;
+mod man;
 mod migrate;
 mod moment;
 mod outbox;
@@ -75,6 +77,10 @@ enum Command {
     /// Look at what waits to be published, and have what failed tried again
     #[command(subcommand)]
     Outbox(outbox::Outbox),
+    /// Print a script by which a shell completes commands and options
+    Completions(completions::Completions),
+    /// Print the manual page of waypost, or write a page for each command
+    Man(man::Man),
     /// Watch the platform work, and try to break it
     Demo(demo::Demo),
 }
@@ -139,6 +145,8 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Fleet(fleet) => fleet.execute(&env).await,
         Command::EventLog(event_log) => event_log.execute(&env).await,
         Command::Outbox(outbox) => outbox.execute(&env).await,
+        Command::Completions(completions) => completions.execute(),
+        Command::Man(man) => man.execute(),
         Command::Demo(demo) => demo.execute(&env).await,
     }
 }

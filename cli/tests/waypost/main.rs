@@ -4,6 +4,7 @@
 
 mod catalog;
 mod cloudformation;
+mod completions;
 mod compose;
 mod demo;
 mod dlq;
