@@ -5,15 +5,19 @@
 
 mod bus;
 mod catalog;
+mod completions;
 mod demo;
 mod dlq;
 mod doctor;
+mod event_log;
 mod events;
 mod fleet;
 mod healthcheck;
 mod landscape;
+mod man;
 mod migrate;
 mod moment;
+mod outbox;
 mod remedy;
 mod run;
 mod schema;
@@ -68,6 +72,16 @@ enum Command {
     Catalog(catalog::Catalog),
     /// Show which workers there are, and what they do
     Fleet(fleet::Fleet),
+    /// Find applied events, and tell the whole life of one
+    #[command(subcommand)]
+    EventLog(event_log::EventLog),
+    /// Look at what waits to be published, and have what failed tried again
+    #[command(subcommand)]
+    Outbox(outbox::Outbox),
+    /// Print a script by which a shell completes commands and options
+    Completions(completions::Completions),
+    /// Print the manual page of waypost, or write a page for each command
+    Man(man::Man),
     /// Watch the platform work, and try to break it
     Demo(demo::Demo),
 }
@@ -133,6 +147,10 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Schema(schema) => schema.execute().await,
         Command::Catalog(catalog) => catalog.execute(),
         Command::Fleet(fleet) => fleet.execute(&env).await,
+        Command::EventLog(event_log) => event_log.execute(&env).await,
+        Command::Outbox(outbox) => outbox.execute(&env).await,
+        Command::Completions(completions) => completions.execute(),
+        Command::Man(man) => man.execute(),
         Command::Demo(demo) => demo.execute(&env).await,
     }
 }

@@ -20,7 +20,7 @@ pub const fn right(name: &'static str) -> Column {
     Column { name, right: true, gives: false }
 }
 
-/// Cut where a line would be too long. One of a table.
+/// Cut where a line would be too long, the last one of a table first.
 pub const fn cut(name: &'static str) -> Column {
     Column { name, right: false, gives: true }
 }
@@ -81,8 +81,11 @@ impl<const N: usize> Table<N> {
             }
         }
         let line: usize = widths.iter().sum::<usize>() + 2 * (N - 1);
-        if let Some(gives) = self.columns.iter().position(|column| column.gives) {
-            widths[gives] = widths[gives].saturating_sub(line.saturating_sub(width)).max(NARROWEST.min(widths[gives]));
+        let mut too_long = line.saturating_sub(width);
+        for gives in (0..N).rev().filter(|at| self.columns[*at].gives) {
+            let narrow = widths[gives].saturating_sub(too_long).max(NARROWEST.min(widths[gives]));
+            too_long -= widths[gives] - narrow;
+            widths[gives] = narrow;
         }
         let mut text = String::new();
         for (cells, mark) in

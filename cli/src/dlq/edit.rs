@@ -13,7 +13,7 @@ use service::settings::Env;
 use tokio::process::Command;
 
 use super::{
-    NOTHING_MATCHED,
+    Interrupted, NOTHING_MATCHED,
     act::carry_out,
     desk::{Consent, Source},
     report,
@@ -78,7 +78,12 @@ impl EditOne {
                 }
                 _ => {}
             }
-            let edited = self.edited(&letter, env).await?;
+            let edited = tokio::select! {
+                biased;
+                // An editor that has the terminal to itself sees Ctrl-C as any key; this is for one that doesn't.
+                () = stop.cancelled() => return Err(Interrupted.into()),
+                edited = self.edited(&letter, env) => edited?,
+            };
             let edit = match Edit::of(&letter, &edited, &inbox) {
                 Ok(edit) => edit,
                 Err(EditError::Unchanged) => {
@@ -133,6 +138,7 @@ impl EditOne {
         let status = Command::new("sh")
             .args(["-c", "exec $0 \"$1\"", editor])
             .arg(file.path())
+            .kill_on_drop(true)
             .status()
             .await
             .with_context(|| format!("could not run `{editor}`"))?;

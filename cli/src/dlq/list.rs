@@ -136,12 +136,11 @@ pub async fn retention(desk: &Desk) -> anyhow::Result<Option<Duration>> {
 
 fn print(rows: &[Row]) -> anyhow::Result<()> {
     let mut table = table::Table::new([
-        table::left("QUEUE"),
+        table::cut("QUEUE"),
         table::right("DEAD"),
-        table::right("HELD"),
         table::left("OLDEST"),
         table::left("FIRST EXPIRES"),
-        table::right("LAST HOUR"),
+        table::right("1 HOUR"),
         table::cut("REASONS"),
     ]);
     for row in rows {
@@ -150,7 +149,6 @@ fn print(rows: &[Row]) -> anyhow::Result<()> {
         let cells = [
             row.queue.clone(),
             row.letters.to_string(),
-            row.saw.held_by_others.to_string(),
             time(row.oldest),
             time(row.expires_first),
             row.arrivals_last_hour.map_or_else(|| "–".to_owned(), |count| count.to_string()),

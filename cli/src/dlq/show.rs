@@ -6,6 +6,7 @@ use redrive::{DeadLetter, Filter, Operation, Verb, audit};
 use serde_json::{Value, json};
 use service::settings::Env;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use worker::FailedAttempt;
 
 use super::{
     NOTHING_MATCHED,
@@ -86,9 +87,14 @@ async fn describe(desk: &Desk, letter: &DeadLetter) -> anyhow::Result<Value> {
     let inbox = desk.inbox().await?;
     let text = |at: Option<OffsetDateTime>| at.and_then(|at| at.format(&Rfc3339).ok());
     let (attempts, applied) = match letter.event_key() {
-        Some(key) => (worker::failures(&desk.pool, key).await?, worker::applications(&desk.pool, &[key]).await?.pop()),
+        Some(key) => {
+            let attempts = worker::failed_attempts(&desk.pool, letter.id()).await?;
+            (attempts, worker::applications(&desk.pool, &[key]).await?.pop())
+        }
         None => (Vec::new(), None),
     };
+    let own = letter.event_key().map(|key| key.as_uuid());
+    let attempts: Vec<_> = attempts.iter().filter(|attempt| Some(attempt.event_key) == own).map(attempted).collect();
     let expires = letter.sent_at().zip(retention(desk).await?).map(|(sent, kept)| sent + kept);
     Ok(json!({
         "id": letter.id(),
@@ -108,6 +114,23 @@ async fn describe(desk: &Desk, letter: &DeadLetter) -> anyhow::Result<Value> {
         "earlier": audit::of_letter(&desk.pool, letter.id()).await?,
         "body": letter.redacted(),
     }))
+}
+
+fn attempted(attempt: &FailedAttempt) -> Value {
+    json!({
+        "at": attempt.failed_at.format(&Rfc3339).ok(),
+        "attempt": attempt.attempt,
+        "class": attempt.class,
+        "reason": attempt.reason,
+        "message": attempt.message,
+        "causes": attempt.causes,
+        "handler": attempt.handler,
+        "worker": attempt.worker,
+        "version": attempt.version,
+        "traceId": attempt.trace_id,
+        "receiveCount": attempt.receive_count,
+        "deadLettered": attempt.dead_lettered,
+    })
 }
 
 fn print(shown: &Value) -> io::Result<()> {

@@ -4,16 +4,19 @@
 
 mod catalog;
 mod cloudformation;
+mod completions;
 mod compose;
 mod demo;
 mod dlq;
 mod doctor;
 mod ending;
+mod event_log;
 mod events;
 mod fleet;
 mod localstack_init;
 mod losing_everything;
 mod migrate;
+mod outbox;
 mod permissions;
 mod recording;
 mod running;

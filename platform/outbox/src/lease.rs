@@ -1,4 +1,4 @@
-//! Claiming rows and settling them: all the SQL that moves a row.
+//! Claiming rows and settling them: all the SQL by which a relay moves a row.
 //!
 //! Leases run on the database's clock, the one that all relays share. `due_at` is the end of the lease while a row is
 //! claimed and the end of the back-off while it isn't, so one index serves both and an expired lease needs no sweeper.

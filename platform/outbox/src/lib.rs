@@ -10,6 +10,7 @@
 
 mod append;
 mod lease;
+mod ledger;
 mod maintenance;
 mod measure;
 mod relay;
@@ -18,7 +19,8 @@ mod wake;
 
 pub use append::{AppendError, LONGEST_DELAY, append, append_due, message};
 pub use lease::RelayDatabaseError;
+pub use ledger::{Backlog, OutboxRow, RowState, Unpublished, backlog, retry_failed, rows_of, unpublished};
 pub use maintenance::{OUTBOX, keep_in_order};
 pub use measure::describe_metrics;
 pub use relay::{BusLabels, Relay, RelaySettings, Relayed};
-pub use wake::{Wake, announce, listen};
+pub use wake::{Wake, announce, announce_once, listen};

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{
-    Connection, PgConnection,
+    Connection, PgConnection, PgExecutor, PgPool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::sync::Notify;
@@ -56,9 +56,18 @@ async fn announce_on_one_connection(database: &PgConnectOptions, wake: &Wake) ->
     let mut connection = PgConnection::connect_with(database).await?;
     loop {
         wake.woken().await;
-        sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).execute(&mut connection).await?;
+        notify(&mut connection).await?;
         tokio::time::sleep(COALESCE).await;
     }
+}
+
+/// One hint to relays in other processes, for tools that change rows and end. Call after COMMIT.
+pub async fn announce_once(pool: &PgPool) -> Result<(), sqlx::Error> {
+    notify(pool).await
+}
+
+async fn notify(connection: impl PgExecutor<'_>) -> Result<(), sqlx::Error> {
+    sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).execute(connection).await.map(drop)
 }
 
 /// Turns the hints of other processes into `wake`, until `stop`.

@@ -79,8 +79,8 @@ pub use handler::{
 };
 pub use inbox::heartbeat::{HEARTBEAT_EVERY, Seen, fleet};
 pub use inbox::ledger::{
-    Application, FailedAttempt, LastFailure, applications, applied, arrivals, deaths, failures, last_failures,
-    oldest_applicable,
+    Application, AppliedEvent, AppliedFilter, FailedAttempt, LastFailure, applications, applied, arrivals, deaths,
+    failed_attempts, find_applied, last_failures, oldest_applicable,
 };
 pub use inbox::window::{EVENT_FAILURES, EVENT_LOGS, maintain_inbox};
 pub use measure::describe_metrics;

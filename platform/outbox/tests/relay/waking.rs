@@ -1,10 +1,10 @@
 use fixtures::eventually;
-use outbox::{Wake, announce, listen};
+use outbox::{Wake, announce, announce_once, append, listen, retry_failed};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     buses::Bus,
-    world::{Outbox, Running, outbox, settings, settings_without_scan},
+    world::{Outbox, Running, event, id, outbox, settings, settings_without_scan},
 };
 
 /// A relay that has looked once and will not look again unless it is woken.
@@ -106,6 +106,29 @@ async fn a_wake_up_reaches_the_relay_of_another_process() {
         let id = outbox.commit_event().await;
         line.producer.wake();
         outbox.until_published(id).await;
+    }
+    line.close().await;
+}
+
+#[tokio::test]
+async fn a_failed_row_that_a_tool_retries_and_announces_is_published_without_a_scan() {
+    let outbox = outbox().await;
+    let line = Line::open(&outbox).await;
+    until_somebody_listens(&outbox).await;
+    // As above, only the later ones prove anything.
+    for _ in 0..3 {
+        let event = event();
+        let mut tx = outbox.pool().begin().await.unwrap();
+        append(&mut tx, &event).await.unwrap();
+        let fail = "UPDATE outbox SET status = 'failed', attempts = 1, last_error = 'refused' WHERE event_id = $1";
+        sqlx::query(fail).bind(id(&event)).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+
+        assert_eq!(retry_failed(outbox.pool(), Some(&[id(&event)])).await.unwrap(), [id(&event)]);
+        announce_once(outbox.pool()).await.unwrap();
+        let row = outbox.until_published(id(&event)).await;
+        assert_eq!((row.attempts, row.last_error), (2, None));
+        assert!(retry_failed(outbox.pool(), None).await.unwrap().is_empty(), "what is published is no failed row");
     }
     line.close().await;
 }
