@@ -60,7 +60,7 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Look at dead letters and put them back
     #[command(subcommand)]
-    Dlq(dlq::Dlq),
+    Dlq(Box<dlq::Dlq>),
     /// Look at events: which there are, which are valid, which pass; and send one
     #[command(subcommand)]
     Events(events::EventsCommand),

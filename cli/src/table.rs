@@ -20,7 +20,7 @@ pub const fn right(name: &'static str) -> Column {
     Column { name, right: true, gives: false }
 }
 
-/// Cut where a line would be too long, the last one of a table first.
+/// Cut where a line would be too long, the widest one of a table first.
 pub const fn cut(name: &'static str) -> Column {
     Column { name, right: false, gives: true }
 }
@@ -81,11 +81,11 @@ impl<const N: usize> Table<N> {
             }
         }
         let line: usize = widths.iter().sum::<usize>() + 2 * (N - 1);
-        let mut too_long = line.saturating_sub(width);
-        for gives in (0..N).rev().filter(|at| self.columns[*at].gives) {
-            let narrow = widths[gives].saturating_sub(too_long).max(NARROWEST.min(widths[gives]));
-            too_long -= widths[gives] - narrow;
-            widths[gives] = narrow;
+        for _ in width..line {
+            let widest = (0..N).filter(|at| self.columns[*at].gives).max_by_key(|at| widths[*at]);
+            if let Some(gives) = widest.filter(|at| widths[*at] > NARROWEST) {
+                widths[gives] -= 1;
+            }
         }
         let mut text = String::new();
         for (cells, mark) in

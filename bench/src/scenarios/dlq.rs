@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
 use chaos::proxy::{Proxy, Traffic};
-use messaging::{OutgoingMessage, Queue, ReceiveRequest};
+use messaging::{OutgoingMessage, Queue, RawMessage, ReceiveRequest};
 use tokio::{
     task::JoinSet,
     time::{Duration, Instant},
@@ -148,7 +148,7 @@ async fn drain(from: Arc<dyn Queue>, to: Option<Arc<dyn Queue>>, letters: usize)
                 let received = from.receive(request).await?;
                 left.fetch_sub(received.len(), std::sync::atomic::Ordering::SeqCst);
                 let Some(to) = &to else { continue };
-                let messages: Vec<OutgoingMessage> = received.iter().map(|message| message.to_outgoing()).collect();
+                let messages: Vec<OutgoingMessage> = received.iter().map(RawMessage::to_outgoing).collect();
                 to.send(&messages).await.into_iter().collect::<Result<Vec<_>, _>>()?;
                 let receipts: Vec<_> = received.into_iter().map(|message| message.receipt).collect();
                 from.delete(&receipts).await.into_iter().collect::<Result<Vec<_>, _>>()?;

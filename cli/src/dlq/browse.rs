@@ -1,10 +1,9 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use redrive::{Filter, Reason, Saw, Snapshot, SnapshotError};
+use redrive::{READ_TOGETHER, Reason, Saw};
 use serde::Serialize;
 use service::settings::Env;
-use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use super::{NOTHING_MATCHED, desk::Source, matching::Matching};
@@ -47,47 +46,20 @@ struct Row {
     failure: Reason,
 }
 
-/// A letter that matches, by its number.
-pub struct Chosen {
-    pub number: u32,
-    died_at: Option<OffsetDateTime>,
-    key: String,
-}
-
 const ROWS: usize = 50;
-const READ_TOGETHER: usize = 500;
-
-/// Letters that a filter means, in the order of their deaths: the same for every command.
-pub async fn chosen(snapshot: &Snapshot, filter: &Filter, pool: &PgPool) -> Result<Vec<Chosen>, SnapshotError> {
-    let mut chosen = Vec::new();
-    let all: Vec<u32> = (0..snapshot.letters() as u32).collect();
-    for numbers in all.chunks(READ_TOGETHER) {
-        let letters = snapshot.read(numbers, pool).await?;
-        let matching = numbers.iter().zip(letters).filter(|(_, letter)| filter.matches(letter));
-        chosen.extend(matching.map(|(number, letter)| Chosen {
-            number: *number,
-            died_at: letter.died_at(),
-            key: letter.key(),
-        }));
-    }
-    chosen.sort_by(|one, other| one.died_at.cmp(&other.died_at).then_with(|| one.key.cmp(&other.key)));
-    chosen.truncate(filter.limit.unwrap_or(usize::MAX));
-    Ok(chosen)
-}
 
 impl Browse {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
         let filter = self.matching.filter()?;
         let desk = self.source.open(env).await?;
         desk.look(async |snapshot| {
-            let chosen = chosen(snapshot, &filter, &desk.pool).await?;
+            let chosen = snapshot.choose(&filter, &desk.pool).await?;
             let found = chosen.len();
             let told = self.json || self.matching.is_all() || filter.limit.is_some();
             let shown = if told { found } else { found.min(ROWS) };
             let mut rows = Vec::new();
-            for chosen in chosen.chunks(READ_TOGETHER) {
-                let numbers: Vec<_> = chosen.iter().map(|one| one.number).take(shown - rows.len()).collect();
-                let letters = snapshot.read(&numbers, &desk.pool).await?;
+            for numbers in chosen[..shown].chunks(READ_TOGETHER) {
+                let letters = snapshot.read(numbers, &desk.pool).await?;
                 rows.extend(letters.iter().map(|letter| Row {
                     id: letter.id().to_owned(),
                     event_type: letter.event_type().map(str::to_owned),

@@ -46,7 +46,7 @@ pub struct EditOne {
 /// As `--json` prints it. Paths only: the values are the payload's.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Changes<'a> {
+struct Report<'a> {
     executed: bool,
     id: &'a str,
     changes: Vec<String>,
@@ -95,7 +95,7 @@ impl EditOne {
             let changes = edit.changes();
             let Some(approval) = &approval else {
                 if self.json {
-                    let report = Changes { executed: false, id: &self.id, changes };
+                    let report = Report { executed: false, id: &self.id, changes };
                     outln!("{}", serde_json::to_string_pretty(&report)?);
                 } else {
                     changes.iter().try_for_each(|change| anyhow::Ok(outln!("{change}")))?;

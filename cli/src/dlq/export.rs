@@ -7,12 +7,11 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use redrive::{Operation, Stored, Verb};
+use redrive::{Operation, READ_TOGETHER, Stored, Verb};
 use serde::{Deserialize, Serialize};
 use service::settings::Env;
 
 use super::{
-    browse::chosen,
     desk::{Source, approval},
     matching::Matching,
 };
@@ -47,15 +46,13 @@ pub struct ExportedLine {
     pub message: Stored,
 }
 
-const READ_TOGETHER: usize = 500;
-
 impl Export {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
         let filter = self.matching.chosen()?;
         let approval = approval(env, true, Some(&self.reason))?.context("an export has a reason")?;
         let desk = self.source.open(env).await?;
         desk.look(async |snapshot| {
-            let chosen = chosen(snapshot, &filter, &desk.pool).await?;
+            let chosen = snapshot.choose(&filter, &desk.pool).await?;
             if chosen.is_empty() {
                 return super::act::nothing_matched(snapshot, &filter, None);
             }
@@ -79,9 +76,8 @@ impl Export {
                 None => Box::new(io::stdout()),
             });
             let (mut messages, mut outcomes) = (0, Vec::new());
-            for chosen in chosen.chunks(READ_TOGETHER) {
-                let numbers: Vec<_> = chosen.iter().map(|one| one.number).collect();
-                for letter in snapshot.read(&numbers, &desk.pool).await? {
+            for numbers in chosen.chunks(READ_TOGETHER) {
+                for letter in snapshot.read(numbers, &desk.pool).await? {
                     let id = letter.id().to_owned();
                     outcomes.push((id.clone(), "exported", None));
                     for message in letter.copies {

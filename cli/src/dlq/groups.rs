@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use redrive::Groups;
+use redrive::{Groups, READ_TOGETHER};
 use serde::Serialize;
 use service::settings::Env;
 
@@ -38,8 +38,8 @@ impl ShowGroups {
         let desk = self.source.open(env).await?;
         desk.look(async |snapshot| {
             let mut groups = Groups::default();
-            for letter in super::browse::chosen(snapshot, &filter, &desk.pool).await? {
-                snapshot.read(&[letter.number], &desk.pool).await?.iter().for_each(|letter| groups.add(letter));
+            for numbers in snapshot.choose(&filter, &desk.pool).await?.chunks(READ_TOGETHER) {
+                snapshot.read(numbers, &desk.pool).await?.iter().for_each(|letter| groups.add(letter));
             }
             let groups = groups.sorted();
             let saw = snapshot.saw();

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use clap::Args;
 use messaging::Looked;
-use redrive::Saw;
+use redrive::{READ_TOGETHER, Saw};
 use serde::Serialize;
 use service::settings::Env;
 use time::OffsetDateTime;
@@ -56,7 +56,6 @@ struct ReasonCount {
 }
 
 const HOUR: time::Duration = time::Duration::HOUR;
-const READ_TOGETHER: usize = 500;
 
 impl List {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
@@ -144,7 +143,7 @@ fn print(rows: &[Row]) -> anyhow::Result<()> {
         table::cut("REASONS"),
     ]);
     for row in rows {
-        let time = |at: Option<OffsetDateTime>| at.map_or_else(|| "–".to_owned(), |at| day_and_minute(at));
+        let time = |at: Option<OffsetDateTime>| at.map_or_else(|| "–".to_owned(), day_and_minute);
         let reasons: Vec<_> = row.reasons.iter().map(|one| format!("{} {}", one.letters, one.reason)).collect();
         let cells = [
             row.queue.clone(),

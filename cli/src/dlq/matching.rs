@@ -44,8 +44,8 @@ pub struct Matching {
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Every letter that matches, however many there are
-    #[arg(long, conflicts_with = "limit")]
-    all_matching: bool,
+    #[arg(long = "all-matching", conflicts_with = "limit")]
+    all: bool,
 }
 
 impl Matching {
@@ -71,13 +71,13 @@ impl Matching {
     }
 
     pub fn is_all(&self) -> bool {
-        self.all_matching
+        self.all
     }
 
     /// For what acts: everything has to be asked for.
     pub fn chosen(&self) -> anyhow::Result<Filter> {
         let filter = self.filter()?;
-        if filter.is_empty() && !self.all_matching && self.limit.is_none() {
+        if filter.is_empty() && !self.all && self.limit.is_none() {
             bail!(Usage(
                 "which letters? Say --id, --group, --type or another filter, or --all-matching for every one"
                     .to_owned()
@@ -88,7 +88,7 @@ impl Matching {
 
     /// Refuses to act on many letters that nobody has spoken of.
     pub fn allows(&self, letters: usize) -> anyhow::Result<()> {
-        if letters > UNASKED && !self.all_matching && self.limit.is_none() {
+        if letters > UNASKED && !self.all && self.limit.is_none() {
             bail!(Usage(format!(
                 "{letters} letters match: say --all-matching if all of them are meant, or --limit for the first ones"
             )));

@@ -3,6 +3,7 @@ use std::{io, process::ExitCode};
 use anyhow::bail;
 use clap::Args;
 use redrive::{DeadLetter, Filter, Operation, Verb, audit};
+use schemas::InboxKey;
 use serde_json::{Value, json};
 use service::settings::Env;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -10,7 +11,6 @@ use worker::FailedAttempt;
 
 use super::{
     NOTHING_MATCHED,
-    browse::chosen,
     desk::{Desk, Source, approval},
     list::retention,
 };
@@ -45,11 +45,11 @@ impl Show {
         let desk = self.source.open(env).await?;
         let filter = Filter { ids: [self.id.clone()].into(), ..Filter::default() };
         desk.look(async |snapshot| {
-            let Some(found) = chosen(snapshot, &filter, &desk.pool).await?.into_iter().next() else {
+            let Some(number) = snapshot.choose(&filter, &desk.pool).await?.first().copied() else {
                 eprintln!("no dead letter `{}` among {}; {}", self.id, snapshot.letters(), snapshot.saw().sentence());
                 return Ok(ExitCode::from(NOTHING_MATCHED));
             };
-            let Some(letter) = snapshot.read(&[found.number], &desk.pool).await?.pop() else {
+            let Some(letter) = snapshot.read(&[number], &desk.pool).await?.pop() else {
                 bail!("the letter can't be read again");
             };
             let mut shown = describe(&desk, &letter).await?;
@@ -93,7 +93,7 @@ async fn describe(desk: &Desk, letter: &DeadLetter) -> anyhow::Result<Value> {
         }
         None => (Vec::new(), None),
     };
-    let own = letter.event_key().map(|key| key.as_uuid());
+    let own = letter.event_key().map(InboxKey::as_uuid);
     let attempts: Vec<_> = attempts.iter().filter(|attempt| Some(attempt.event_key) == own).map(attempted).collect();
     let expires = letter.sent_at().zip(retention(desk).await?).map(|(sent, kept)| sent + kept);
     Ok(json!({

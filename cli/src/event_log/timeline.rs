@@ -180,9 +180,10 @@ fn of_operator(act: &Earlier) -> Line {
 impl Life {
     /// What operators did last after an attempt.
     fn since(&self, attempt: &FailedAttempt) -> Option<&str> {
-        let after = self.operators.iter().filter(|act| act.at > attempt.failed_at);
         let known = ["replayed", "discarded", "restored"];
-        after.filter(|act| known.contains(&act.outcome.as_str())).last().map(|act| act.outcome.as_str())
+        let mut outcomes =
+            self.operators.iter().filter(|act| act.at > attempt.failed_at).map(|act| act.outcome.as_str());
+        outcomes.rfind(|outcome| known.contains(outcome))
     }
 }
 

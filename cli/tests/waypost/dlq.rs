@@ -76,7 +76,8 @@ impl Installation {
         let (code, stdout, stderr) = self.run(&[&["dlq"], arguments].concat()).await;
         assert_eq!(code, expected, "{arguments:?}: {stdout}{stderr}");
         assert!(!stdout.contains(SECRET) && !stderr.contains(SECRET), "{stdout}{stderr}");
-        for line in stdout.lines() {
+        // What is shown of one letter is JSON in part, and no table.
+        for line in stdout.lines().filter(|_| arguments[0] != "show") {
             assert!(line.chars().count() <= 80, "{line}");
         }
         (stdout, stderr)

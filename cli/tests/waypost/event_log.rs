@@ -177,7 +177,8 @@ async fn an_event_that_left_no_trace_is_unknown_and_exits_with_1() {
     assert!(stderr.contains(&format!("no event `{id}` in event_logs or event_failures\n")), "{stderr}");
     let (code, stdout, _) = inbox.run(&["show", &id, "--json"]).await;
     let shown: Value = serde_json::from_str(&stdout).unwrap();
-    let nothing = json!({ "eventId": id, "verdict": "unknown", "outboxRead": false, "outbox": null, "failures": [], "applied": null });
+    let nothing = json!({ "eventId": id, "verdict": "unknown", "outboxRead": false, "outbox": null, "failures": [],
+        "operators": [], "applied": null });
     assert_eq!((code, shown), (1, nothing));
 
     let old = schemas::event_id(inbox.now - Duration::days(60)).to_string();
@@ -283,20 +284,23 @@ async fn an_event_is_followed_from_the_outbox_to_its_death_and_to_the_inbox_once
 
     let mend = "ALTER TABLE user_profiles DROP CONSTRAINT no_ada";
     sqlx::query(mend).execute(&installation.user.pool).await.unwrap();
-    let (code, _, stderr) = installation.run(&["dlq", "replay", "--event-id", &id, "--execute"]).await;
+    let (code, _, stderr) = installation.run(&["dlq", "replay", "--id", &id, "--execute", "--reason", "mended"]).await;
     assert_eq!(code, 0, "{stderr}");
+    assert_eq!(installation.verdict(&id).await, "replayed, not yet applied");
     let worker = installation.start_worker().await;
     installation.until_the_inbox_has("it is applied", "SELECT count(*) FROM event_logs").await;
     terminate(worker).await;
     assert_eq!(installation.verdict(&id).await, "applied after failing");
 
     let (_, stdout, _) = installation.run(&["event-log", "show", &id]).await;
-    let stations = ["written", "published", "dead-lettered", "applied"].map(|what| stdout.find(&format!("Z  {what} ")));
+    let stations = ["written", "published", "dead-lettered", "operator", "applied"]
+        .map(|what| stdout.find(&format!("Z  {what} ")));
     assert!(stations.iter().all(Option::is_some) && stations.is_sorted(), "{stations:?} in {stdout}");
     let (_, stdout, _) = installation.run(&["event-log", "show", &id, "--json"]).await;
     let shown: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(shown["verdict"], "applied after failing");
     assert_eq!(shown["outbox"]["state"], "published");
     assert_eq!(shown["failures"][0]["reason"], "rejected");
+    assert_eq!(shown["operators"][0]["reason"], "mended");
     assert_eq!(shown["applied"]["handler"], "record_profile");
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     recording::{ACCOUNT, Call, REGION, Recorder},
     run,
-    running::{Installation, free_port, terminate},
+    running::{Installation, free_port, signal, terminate},
 };
 
 const NAMED: [(&str, &str); 2] = [("AWS_REGION", REGION), ("AWS_ACCOUNT_ID", ACCOUNT)];
@@ -66,6 +66,10 @@ async fn has_profile(installation: &Installation, email: &str) {
     .await;
 }
 
+fn not_an_event() -> OutgoingMessage {
+    OutgoingMessage { body: "no event".to_owned(), ..OutgoingMessage::default() }
+}
+
 async fn database(installation: &Installation, statement: &'static str) {
     sqlx::raw_sql(statement).execute(&installation.user.pool).await.unwrap();
 }
@@ -116,13 +120,38 @@ async fn services_and_operators_make_the_calls_that_their_policies_allow_and_no_
     eventually("the dead letter", async || (dead_letters.counts().await.unwrap().visible == 1).then_some(())).await;
     database(&installation, MEND).await;
 
-    for arguments in [&["dlq", "list", "--json"][..], &["dlq", "replay", "--all", "--execute"]] {
-        let environment = [by(&operator_calls, &[]), installation.environment()].concat();
-        let environment: Vec<_> = environment.iter().rev().map(|(name, value)| (*name, value.as_str())).collect();
-        let (code, _, stderr) = run(arguments, &environment).await;
-        assert_eq!(code, 0, "{stderr}");
-    }
+    let operator = [by(&operator_calls, &[]), installation.environment()].concat();
+    let operator: Vec<_> = operator.iter().rev().map(|(name, value)| (*name, value.as_str())).collect();
+    let works = async |arguments: &[&str]| {
+        let (code, stdout, stderr) = run(&[&["dlq"], arguments].concat(), &operator).await;
+        assert_eq!(code, 0, "{arguments:?}: {stderr}");
+        stdout
+    };
+    let why = ["--execute", "--reason", "a test"];
+    works(&["list", "--json"]).await;
+    works(&["stats"]).await;
+    let discarded = works(&[&["discard", "--all-matching", "--json"][..], &why].concat()).await;
+    let discarded: Value = serde_json::from_str(&discarded).unwrap();
+    works(&[&["restore", discarded["operation"].as_str().unwrap()][..], &why].concat()).await;
+    works(&[&["replay", "--all-matching"][..], &why].concat()).await;
     has_profile(&installation, "eve@example.com").await;
+    // What SNS could not deliver; that it comes twice is nothing to the worker.
+    let undelivered = installation.bus.queue("user-service-undelivered").await;
+    let sent = undelivered.send(&[not_an_event()]).await;
+    sent[0].as_ref().unwrap();
+    works(&[&["discard", "--undelivered", "--all-matching"][..], &why].concat()).await;
+    // And a move by SQS itself, slow enough to be stopped.
+    let sent = dead_letters.send(&vec![not_an_event(); 20]).await;
+    assert!(sent.iter().all(Result::is_ok));
+    let native = [&["dlq", "replay", "--native", "--rate", "1"][..], &why].concat();
+    let mut moving = crate::waypost(&native, &operator).spawn().unwrap();
+    eventually("SQS moves", async || {
+        operator_calls.calls().iter().any(|(call, _)| call == "sqs:ListMessageMoveTasks").then_some(())
+    })
+    .await;
+    signal(&moving, "INT").await;
+    let status = tokio::time::timeout(fixtures::DEADLINE, moving.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(130));
     for child in [auth, relay_child, worker_child] {
         terminate(child).await;
     }

@@ -105,12 +105,12 @@ impl Operation {
         let mut rest = todo.as_slice();
         while !rest.is_empty() && carried.how == audit::ENDED {
             let size = sizes.next().unwrap_or(rest.len()).min(rest.len());
-            let (step, later) = rest.split_at(size);
+            let (now, later) = rest.split_at(size);
             rest = later;
             if watches {
-                watch.add(&self.pool, step).await?;
+                watch.add(&self.pool, now).await?;
             }
-            for chunk in step.chunks(pace.together()) {
+            for chunk in now.chunks(pace.together()) {
                 if !admitted(&mut metronome, chunk.len(), stop).await {
                     carried.how = audit::INTERRUPTED;
                     break;
@@ -314,10 +314,11 @@ fn act(planned: &Planned, row: Option<&journal::Row>) -> Option<Act> {
     match (row.map(|row| row.state), &planned.decision) {
         (Some(State::Sent), _) => Some(Act::Delete("replayed")),
         (Some(State::Archived), _) => Some(Act::Delete("discarded")),
-        // Sent by the process that was killed before it could say so, and applied since.
-        (Some(State::Planned), Decision::Leave { why: Leave::AlreadyApplied { .. } }) => Some(Act::Archive),
         (_, Decision::Replay) => Some(Act::Send),
-        (_, Decision::Discard) => Some(Act::Archive),
+        // The second: sent by the process that was killed before it could say so, and applied since.
+        (_, Decision::Discard) | (Some(State::Planned), Decision::Leave { why: Leave::AlreadyApplied { .. } }) => {
+            Some(Act::Archive)
+        }
         (_, Decision::Leave { .. }) => None,
     }
 }

@@ -3,6 +3,8 @@
 //! The event keeps its id: to the inbox it is the same event. What was changed is kept beside the original as a JSON Patch
 //! (RFC 6902), and an edit that a worker would refuse is refused here.
 
+use std::fmt::Write;
+
 use messaging::unwrap_notification;
 use schemas::Envelope;
 use serde_json::Value;
@@ -78,7 +80,12 @@ impl Edit {
     }
 
     pub(crate) fn sha256(&self) -> String {
-        Sha256::digest(&self.body).iter().map(|byte| format!("{byte:02x}")).collect()
+        let mut text = String::new();
+        for byte in Sha256::digest(&self.body) {
+            // A text takes everything.
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
     }
 }
 

@@ -53,8 +53,8 @@ impl Groups {
         group.handlers.extend(reason.handler.clone());
         group.first_seen = group.first_seen.into_iter().chain(died_at).min();
         if group.example.is_empty() || died_at >= group.last_seen {
-            group.message = reason.causes.last().unwrap_or(&reason.message).clone();
-            group.example = letter.id().to_owned();
+            group.message.clone_from(reason.causes.last().unwrap_or(&reason.message));
+            letter.id().clone_into(&mut group.example);
             group.last_seen = group.last_seen.into_iter().chain(died_at).max();
         }
     }

@@ -163,5 +163,7 @@ fn shortened(text: &str) -> String {
 
 fn fingerprint(name: &str, event_type: &str, message: &str) -> String {
     let hash = Sha256::digest([name, event_type, message].join("\0"));
-    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let mut short = [0; 8];
+    short.copy_from_slice(&hash[..8]);
+    format!("{:016x}", u64::from_be_bytes(short))
 }

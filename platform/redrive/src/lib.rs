@@ -18,6 +18,7 @@ mod approval;
 pub mod archive;
 pub mod audit;
 mod carry_out;
+mod choice;
 mod decision;
 pub mod edit;
 mod filter;
@@ -34,6 +35,7 @@ mod stamp;
 
 pub use approval::{Approval, NoReason};
 pub use carry_out::{Carried, Done, Progress};
+pub use choice::READ_TOGETHER;
 pub use decision::{Decision, Inbox, Leave};
 pub use filter::{Attempts, Filter, InvalidAttempts};
 pub use groups::{Group, Groups};

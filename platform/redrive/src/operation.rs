@@ -12,12 +12,11 @@ use uuid::Uuid;
 use worker::EVENT_LOGS;
 
 use crate::{
-    Approval, DeadLetter, Decision, Filter, Plan, Snapshot, SnapshotError, Verb,
+    Approval, DeadLetter, Decision, Filter, Plan, READ_TOGETHER, Snapshot, SnapshotError, Verb,
     archive::{self, Archived},
     audit,
     edit::{self, Edit},
     journal::{self, State},
-    plan::CHUNK,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +78,7 @@ impl Operation {
             .filter(|planned| !matches!(planned.decision, Decision::Leave { .. }))
             .filter_map(|planned| Some((planned.letter?, &planned.decision)))
             .collect();
-        for part in chosen.chunks(CHUNK) {
+        for part in chosen.chunks(READ_TOGETHER) {
             let numbers: Vec<_> = part.iter().map(|(letter, _)| *letter).collect();
             let letters = snapshot.read(&numbers, pool).await?;
             let rows: Vec<_> = letters.into_iter().zip(part.iter().map(|(_, decision)| *decision)).collect();
@@ -196,7 +195,7 @@ impl Operation {
         letters: &[Archived],
     ) -> Result<Vec<(String, String)>, OperationError> {
         let mut failed = Vec::new();
-        for part in letters.chunks(CHUNK) {
+        for part in letters.chunks(READ_TOGETHER) {
             let messages: Vec<_> = part.iter().map(|letter| letter.message.clone()).collect();
             let (mut keys, mut outcomes) = (Vec::new(), Vec::new());
             for (letter, sent) in part.iter().zip(dead_letters.send(&messages).await) {
@@ -224,7 +223,7 @@ impl Operation {
     /// Puts on record what came of letters that no journal has: exported, imported, revealed.
     pub async fn tell(&self, outcomes: &[(String, &'static str, Option<String>)]) -> Result<(), OperationError> {
         let mut tx = self.pool.begin().await?;
-        for part in outcomes.chunks(CHUNK) {
+        for part in outcomes.chunks(READ_TOGETHER) {
             audit::append(&mut tx, self.id, self.clock.now(), part).await?;
         }
         Ok(tx.commit().await?)

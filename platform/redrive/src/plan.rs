@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{DeadLetter, Decision, Filter, Inbox, Leave, OperationError, Saw, Snapshot};
+use crate::{DeadLetter, Decision, Filter, Inbox, Leave, OperationError, READ_TOGETHER, Saw, Snapshot};
 
 /// What is done to letters. As `redrive_operations` has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,8 +58,6 @@ pub struct Planned {
 
 /// A plan's file, as it is written now.
 pub const FORMAT: u32 = 1;
-/// Letters that are read and decided together.
-pub(crate) const CHUNK: usize = 500;
 
 impl Plan {
     /// Decides for every letter of `snapshot` that `filter` means. Writes nothing.
@@ -72,26 +70,18 @@ impl Plan {
         discard_applied: bool,
         now: OffsetDateTime,
     ) -> Result<Self, OperationError> {
-        let mut found = Vec::new();
-        let all: Vec<u32> = (0..snapshot.letters() as u32).collect();
-        for numbers in all.chunks(CHUNK) {
+        let mut planned = Vec::new();
+        for numbers in snapshot.choose(&filter, inbox.pool()).await?.chunks(READ_TOGETHER) {
             let letters = snapshot.read(numbers, inbox.pool()).await?;
-            let (numbers, letters): (Vec<u32>, Vec<DeadLetter>) =
-                numbers.iter().copied().zip(letters).filter(|(_, letter)| filter.matches(letter)).unzip();
             let decisions = inbox.decide(verb, discard_applied, None, &letters).await?;
-            for ((number, letter), decision) in numbers.into_iter().zip(letters).zip(decisions) {
-                let planned = Planned {
-                    key: letter.key(),
-                    id: letter.id().to_owned(),
-                    event_type: letter.event_type().map(str::to_owned),
-                    decision,
-                    letter: Some(number),
-                };
-                found.push((letter.died_at(), planned));
-            }
+            planned.extend(numbers.iter().zip(letters).zip(decisions).map(|((number, letter), decision)| Planned {
+                key: letter.key(),
+                id: letter.id().to_owned(),
+                event_type: letter.event_type().map(str::to_owned),
+                decision,
+                letter: Some(*number),
+            }));
         }
-        found.sort_by(|(a, one), (b, other)| a.cmp(b).then_with(|| one.key.cmp(&other.key)));
-        let letters = found.into_iter().map(|(_, planned)| planned).take(filter.limit.unwrap_or(usize::MAX)).collect();
         Ok(Self {
             format: FORMAT,
             operation: schemas::event_id(now),
@@ -101,7 +91,7 @@ impl Plan {
             made_at: now,
             filter,
             discard_applied,
-            letters,
+            letters: planned,
         })
     }
 
@@ -119,7 +109,7 @@ impl Plan {
             wanted.insert(planned.key.clone(), at);
         }
         let all: Vec<u32> = (0..snapshot.letters() as u32).collect();
-        for numbers in all.chunks(CHUNK) {
+        for numbers in all.chunks(READ_TOGETHER) {
             let letters = snapshot.read(numbers, inbox.pool()).await?;
             let (numbers, letters): (Vec<u32>, Vec<DeadLetter>) =
                 numbers.iter().copied().zip(letters).filter(|(_, letter)| wanted.contains_key(&letter.key())).unzip();

@@ -99,6 +99,16 @@ impl AwsBus {
         }
     }
 
+    /// As it was given, or as SQS knows it.
+    pub(super) async fn url_of(&self, name: &str) -> Result<String, BusError> {
+        if let Some(url) = self.queue_urls.get(name) {
+            return Ok(url.clone());
+        }
+        let found = self.settling.get_queue_url().queue_name(name).send().await;
+        let found = found.map_err(|error| BusError::new("GetQueueUrl", name, error))?;
+        found.queue_url.ok_or_else(|| BusError::new("GetQueueUrl", name, "the answer holds no URL"))
+    }
+
     /// Asks SQS for something that needs no queue to exist. A refusal is an answer too, and AWS refuses whoever doesn't
     /// say who they are. Credentials that are missing would be found out later than they should.
     async fn ping(&self) -> Result<(), BusError> {
@@ -128,13 +138,7 @@ impl Bus for AwsBus {
     }
 
     async fn queue(&self, name: &str) -> Result<Arc<dyn Queue>, BusError> {
-        let url = if let Some(url) = self.queue_urls.get(name) {
-            url.clone()
-        } else {
-            let found = self.settling.get_queue_url().queue_name(name).send().await;
-            let found = found.map_err(|error| BusError::new("GetQueueUrl", name, error))?;
-            found.queue_url.ok_or_else(|| BusError::new("GetQueueUrl", name, "the answer holds no URL"))?
-        };
+        let url = self.url_of(name).await?;
         Ok(Arc::new(SqsQueue::new(name.to_owned(), url, self.polling.clone(), self.settling.clone())))
     }
 

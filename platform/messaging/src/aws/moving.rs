@@ -47,14 +47,7 @@ impl AwsBus {
 
     async fn arn_of(&self, name: &str) -> Result<String, BusError> {
         let failed = |error: String| BusError::new("GetQueueAttributes", name, error);
-        let url = match self.queue_urls.get(name) {
-            Some(url) => url.clone(),
-            None => {
-                let found = self.settling.get_queue_url().queue_name(name).send().await;
-                let found = found.map_err(|error| BusError::new("GetQueueUrl", name, error))?;
-                found.queue_url.ok_or_else(|| BusError::new("GetQueueUrl", name, "the answer holds no URL"))?
-            }
-        };
+        let url = self.url_of(name).await?;
         let request = self.settling.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn);
         let found = request.send().await.map_err(|error| failed(DisplayErrorContext(error).to_string()))?;
         let arn = found.attributes.and_then(|mut attributes| attributes.remove(&QueueAttributeName::QueueArn));

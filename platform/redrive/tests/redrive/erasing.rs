@@ -21,8 +21,8 @@ async fn erasing_a_subject_takes_its_archive_its_edits_and_its_journal_and_leave
     let plan = place.plan(&snapshot, Verb::Discard).await;
     let operation = Operation::begin(pool, clock, &plan, &snapshot, None, &approval()).await.unwrap();
     let stop = CancellationToken::new();
-    let (pace, approved) = (Pace::default(), approval());
-    let carried = operation.carry_out(&place.places, &snapshot, &plan, &[], &pace, &approved, &stop, |_| {});
+    let (speed, approved) = (Pace::default(), approval());
+    let carried = operation.carry_out(&place.places, &snapshot, &plan, &[], &speed, &approved, &stop, |_| {});
     assert_eq!(carried.await.unwrap().letters.len(), 2);
     operation.end("ended", None).await.unwrap();
 
@@ -38,7 +38,7 @@ async fn erasing_a_subject_takes_its_archive_its_edits_and_its_journal_and_leave
     let edit = Edit::of(&letter, &edited.to_string(), &place.inbox).unwrap();
     assert_eq!(edit.changes(), ["replace /data/email"]);
     let operation = Operation::begin(pool, clock, &plan, &snapshot, Some((&letter, &edit)), &approval()).await.unwrap();
-    operation.carry_out(&place.places, &snapshot, &plan, &[], &pace, &approval(), &stop, |_| {}).await.unwrap();
+    operation.carry_out(&place.places, &snapshot, &plan, &[], &speed, &approval(), &stop, |_| {}).await.unwrap();
     operation.end("ended", None).await.unwrap();
 
     let kept = ["redrive_archive", "redrive_edits", "redrive_journal"];

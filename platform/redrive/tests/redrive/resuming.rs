@@ -134,8 +134,8 @@ async fn an_operation_that_runs_cannot_be_resumed_and_one_that_ended_neither(bus
     assert_eq!(decisions[0].name(), "in-progress");
 
     let stop = CancellationToken::new();
-    let (pace, approval) = (Pace::default(), approval());
-    let done = operation.carry_out(&place.places, &snapshot, &plan, &[], &pace, &approval, &stop, |_| {});
+    let (speed, approval) = (Pace::default(), approval());
+    let done = operation.carry_out(&place.places, &snapshot, &plan, &[], &speed, &approval, &stop, |_| {});
     assert_eq!(done.await.unwrap().letters[0].outcome, "replayed");
     operation.end("ended", None).await.unwrap();
     let ended = Operation::resume(pool, clock, plan.operation, queue, &approval).await;
