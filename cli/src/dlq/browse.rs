@@ -89,19 +89,13 @@ impl Browse {
 }
 
 fn print(rows: &[Row]) -> anyhow::Result<()> {
-    let mut table = table::Table::new([
-        table::left("ID"),
-        table::left("TYPE"),
-        table::right("TRIED"),
-        table::left("REASON"),
-        table::cut("MESSAGE"),
-    ]);
+    let mut table =
+        table::Table::new([table::left("ID"), table::right("TRIED"), table::left("REASON"), table::cut("MESSAGE")]);
     for row in rows {
         let innermost = row.failure.causes.last().unwrap_or(&row.failure.message);
         let again = if row.replays > 0 { "[refailed] " } else { "" };
         let cells = [
             row.id.clone(),
-            row.event_type.clone().unwrap_or_else(|| "–".to_owned()),
             row.failure.attempts.map_or_else(|| "–".to_owned(), |attempts| attempts.to_string()),
             row.failure.name.clone(),
             format!("{again}{innermost}"),

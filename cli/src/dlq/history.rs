@@ -57,7 +57,8 @@ impl History {
             return Ok(ExitCode::SUCCESS);
         }
         outln!("{} of {} by {}: {}", operation.verb, operation.queue, operation.actor, operation.reason);
-        outln!("begun {}; {}; filter {}", moment::shown(operation.begun_at), operation.state, operation.filter);
+        outln!("begun {}, {}", moment::shown(operation.begun_at), operation.state);
+        outln!("filter {}", operation.filter);
         let mut table =
             table::Table::new([table::left("AT"), table::left("LETTER"), table::left("OUTCOME"), table::cut("DETAIL")]);
         for entry in &entries {

@@ -76,8 +76,8 @@ impl Installation {
         let (code, stdout, stderr) = self.run(&[&["dlq"], arguments].concat()).await;
         assert_eq!(code, expected, "{arguments:?}: {stdout}{stderr}");
         assert!(!stdout.contains(SECRET) && !stderr.contains(SECRET), "{stdout}{stderr}");
-        // What is shown of one letter is JSON in part, and no table.
-        for line in stdout.lines().filter(|_| arguments[0] != "show") {
+        // A letter and a filter are JSON, and no table.
+        for line in stdout.lines().filter(|line| arguments[0] != "show" && !line.starts_with("filter ")) {
             assert!(line.chars().count() <= 80, "{line}");
         }
         (stdout, stderr)

@@ -139,6 +139,7 @@ async fn services_and_operators_make_the_calls_that_their_policies_allow_and_no_
     let undelivered = installation.bus.queue("user-service-undelivered").await;
     let sent = undelivered.send(&[not_an_event()]).await;
     sent[0].as_ref().unwrap();
+    works(&["groups", "--undelivered"]).await;
     works(&[&["discard", "--undelivered", "--all-matching"][..], &why].concat()).await;
     // And a move by SQS itself, slow enough to be stopped.
     let sent = dead_letters.send(&vec![not_an_event(); 20]).await;

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use fixtures::required_variable;
 use serde_json::Value;
 use tokio::{
@@ -128,7 +129,11 @@ fn call(target: Option<&str>, body: &[u8]) -> Call {
     let (service, operation, name) = if let Some(target) = target {
         let body: Value = serde_json::from_slice(body).unwrap();
         let url = body["QueueUrl"].as_str().and_then(|url| url.rsplit('/').next());
-        let name = url.or(body["QueueName"].as_str()).map(str::to_owned);
+        // A move's handle is opaque on AWS; LocalStack's is JSON in base64.
+        let handle = body["TaskHandle"].as_str().and_then(|handle| BASE64_STANDARD.decode(handle).ok());
+        let handle: Option<Value> = handle.and_then(|handle| serde_json::from_slice(&handle).ok());
+        let moved = body["SourceArn"].as_str().or_else(|| handle.as_ref()?["sourceArn"].as_str());
+        let name = url.or(body["QueueName"].as_str()).or_else(|| moved?.rsplit(':').next()).map(str::to_owned);
         ("sqs", target.strip_prefix("AmazonSQS.").unwrap().to_owned(), name)
     } else {
         let field = |wanted: &str| {

@@ -97,7 +97,7 @@ async fn one_event_is_replayed_by_its_id_and_an_unknown_id_matches_nothing(bus: 
 async fn what_is_applied_already_is_discarded_where_somebody_asks_for_it(bus: TestBus) {
     let installation = Installation::make(bus).await;
     let (_, done) = event("bob@example.com");
-    installation.bury(&[done.clone()]).await;
+    installation.bury(std::slice::from_ref(&done)).await;
     installation.mark_applied(&done).await;
     let all = ["replay", "--all-matching"];
     let left = installation.dlq(&[&all[..], &WHY].concat(), 0).await;
