@@ -31,7 +31,11 @@ impl Steady {
         if is_time {
             return "<time>".to_owned();
         }
-        if is_id || is_key || text.ends_with("-dlq") || text.ends_with("-undelivered") || text.len() == 16 {
+        let is_sequence = text.len() == 20 && text.bytes().all(|b| b.is_ascii_digit());
+        if is_sequence {
+            return "<sequence>".to_owned();
+        }
+        if is_id || is_key || text.ends_with("-dlq") || text.ends_with("-user-service") {
             let next = format!("<{}>", self.0.len());
             return self.0.entry(text.to_owned()).or_insert(next).clone();
         }

@@ -60,7 +60,10 @@ async fn every_metric_is_measured_described_and_documented() {
         ..CountNotes::failing(|text| (text == "poison").then(|| HandlerError::retry("not yet")))
     };
     let mut all = notes(6);
-    all.extend([all[0].clone(), note("late"), note("poison")]);
+    // The last one as an operator replays it.
+    let mut poison = note("poison");
+    poison.attributes.insert(worker::REPLAY_ATTRIBUTE.to_owned(), "{}".to_owned());
+    all.extend([all[0].clone(), note("late"), poison]);
     world.send(&all).await;
     let consumer =
         worker::Consumer::named("notes").apply(handler).apply_each("put_up_sign", &["/text"], put_up_sign).build();
@@ -89,6 +92,7 @@ async fn every_metric_is_measured_described_and_documented() {
     assert_eq!(read(events, &[of_notes, "outcome=\"duplicate\""]), Some(1));
     assert_eq!(read("waypost_worker_retries_total", &[of_notes, "class=\"retry\""]), Some(1));
     assert_eq!(read("waypost_worker_dead_lettered_total", &["reason=\"retries-exhausted\""]), Some(1));
+    assert_eq!(read("waypost_worker_refailed_total", &["reason=\"retries-exhausted\""]), Some(1));
     assert_eq!(read("waypost_worker_upcasts_total", &["event_type=\"sign.made\"", "version=\"1\""]), Some(1));
     assert_eq!(read("messaging_client_consumed_messages_total", &["messaging_system=\"aws_sqs\""]), Some(10));
     assert!(read("messaging_process_duration_seconds_count", &["error_type=\"retry\""]) >= Some(2));
