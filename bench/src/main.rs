@@ -24,7 +24,7 @@ use waypost_bench::{
     machine::Machine,
     plot,
     report::{Line, Run, table},
-    results::Results,
+    results::{self, Results},
     scenarios::{self, SLOW_WORKER, Scenario},
     sizes::Sizes,
 };
@@ -43,8 +43,9 @@ struct Cli {
 enum Command {
     /// Draw results that are kept, as the README shows them
     Plot {
-        /// A file of results
-        results: PathBuf,
+        /// Files of results; of each measure the newest is drawn
+        #[arg(required = true)]
+        results: Vec<PathBuf>,
         /// Where to draw them
         #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/plot.svg"))]
         to: PathBuf,
@@ -96,8 +97,8 @@ async fn main() -> ExitCode {
     }
 }
 
-fn draw(results: &Path, to: &Path) -> anyhow::Result<()> {
-    plot::draw(&Results::read(results)?, to)?;
+fn draw(results: &[PathBuf], to: &Path) -> anyhow::Result<()> {
+    plot::draw(&results::newest(results)?, to)?;
     eprintln!("drawn to {}", to.display());
     Ok(())
 }

@@ -43,6 +43,26 @@ impl Results {
     }
 }
 
+/// The newest results of each measure, from files that are in the order of their names, which is that of their times. The
+/// machine is that of the last one.
+pub fn newest(files: &[PathBuf]) -> anyhow::Result<Results> {
+    let mut files = files.to_vec();
+    files.sort();
+    let mut all: Vec<Line> = Vec::new();
+    let mut machine = None;
+    for file in &files {
+        let results = Results::read(file)?;
+        for line in results.lines {
+            match all.iter_mut().find(|known| known.measure == line.measure) {
+                Some(known) => *known = line,
+                None => all.push(line),
+            }
+        }
+        machine = Some(results.machine);
+    }
+    Ok(Results { machine: machine.context("there are no results")?, lines: all })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,13 +98,27 @@ mod tests {
         fs::remove_dir_all(folder).unwrap();
     }
 
+    #[test]
+    fn of_several_files_the_newest_says_what_a_measure_is() {
+        let folder = std::env::temp_dir().join(format!("waypost-newest-{}", std::process::id()));
+        let mut results = results();
+        let older = results.write(&folder).unwrap();
+        results.machine.measured_at = "2026-01-03T03:04:05Z".to_owned();
+        results.lines[0].value = 2.0;
+        let newer = results.write(&folder).unwrap();
+        let merged = newest(&[newer, older]).unwrap();
+        assert_eq!(merged, results);
+        assert!(newest(&[]).is_err());
+        fs::remove_dir_all(folder).unwrap();
+    }
+
     /// Results that are older than a measure, or than its goal, say less than the page that shows them.
     #[test]
     fn the_newest_results_that_are_kept_are_of_every_measure_and_its_goal() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
         let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
-        let newest = files.filter(|file| file.extension().is_some_and(|is| is == "jsonl")).max().unwrap();
-        let kept = Results::read(&newest).unwrap();
+        let files: Vec<_> = files.filter(|file| file.extension().is_some_and(|is| is == "jsonl")).collect();
+        let kept = newest(&files).unwrap();
         let told: Vec<_> = kept.lines.iter().map(|line| (line.measure.clone(), line.goal.clone())).collect();
         let scenarios = scenarios::all();
         let measures = scenarios.iter().flat_map(|scenario| scenario.measures());

@@ -171,4 +171,20 @@ mod tests {
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn what_works_with_dead_letters_and_the_outbox_has_examples_and_says_what_json_is() {
+        let mut cli = Cli::command();
+        cli.build();
+        for group in ["dlq", "event-log", "outbox"] {
+            let commands: Vec<_> = cli.find_subcommand(group).unwrap().get_subcommands().collect();
+            assert!(commands.len() >= 2, "{group}");
+            for command in commands {
+                let (name, help) = (command.get_name(), command.clone().render_long_help().to_string());
+                assert!(help.contains("Examples:"), "{group} {name}: {help}");
+                // What exports is lines of JSON in any case.
+                assert!(help.contains("--json") || name == "export", "{group} {name}: {help}");
+            }
+        }
+    }
 }

@@ -104,7 +104,8 @@ const WAIT: Duration = Duration::from_secs(1);
 const POLLERS: usize = 8;
 /// As many messages are worth another poller.
 const A_POLLER_FOR: u64 = 100;
-const EMPTY_POLLS: u32 = 2;
+/// After so many in vain, polls are long; after as many of those there is nothing.
+const SHORT_POLLS: u32 = 2;
 const SETTLING: usize = 8;
 
 impl Snapshot {
@@ -147,12 +148,9 @@ impl Snapshot {
         let expected = usize::try_from(self.counts.visible).unwrap_or(usize::MAX);
         let poll = |empty: u32| async move {
             let seen = self.locked().messages.len();
-            // A poll near the end may find nothing: it doesn't wait for what others have in hand.
-            let wait = if seen + pollers * MAX_BATCH_ENTRIES < expected || empty > 0 && seen < expected {
-                WAIT
-            } else {
-                Duration::ZERO
-            };
+            // A short poll doesn't wait for what others have in hand. Where there should be more and two find nothing, SQS
+            // may have asked too few of its servers.
+            let wait = if empty >= SHORT_POLLS && seen < expected { WAIT } else { Duration::ZERO };
             let request =
                 ReceiveRequest { max: MAX_BATCH_ENTRIES.min(most - seen.min(most)), wait, visibility: self.lease };
             let asked = Instant::now();
@@ -174,7 +172,7 @@ impl Snapshot {
                 }
                 empty += 1;
                 let seen = self.locked().messages.len();
-                if seen >= expected && waited.is_zero() || empty > EMPTY_POLLS {
+                if seen >= expected && waited.is_zero() || empty >= 2 * SHORT_POLLS {
                     return Ok::<_, SnapshotError>(true);
                 }
             }

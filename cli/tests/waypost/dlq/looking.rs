@@ -6,6 +6,38 @@ use std::time::Duration;
 use super::{SECRET, event, stamped, stamped_with, undecodable};
 use crate::running::Installation;
 
+/// As a terminal has it: `script` gives the command one.
+async fn on_a_terminal(installation: &Installation, environment: &[(&str, &str)]) -> String {
+    let command = format!("{} dlq groups", env!("CARGO_BIN_EXE_waypost"));
+    let output = tokio::process::Command::new("script")
+        .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+        .env_clear()
+        .envs(installation.environment())
+        .env("PATH", std::env::var("PATH").unwrap())
+        .env("TERM", "xterm")
+        .envs(environment.iter().copied())
+        .stdin(std::process::Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn colours_are_for_terminals_only_and_never_with_no_color() {
+    let installation = Installation::make(fixtures::embedded_bus().await).await;
+    let (id, message) = event("ada@example.com");
+    installation.bury(&[stamped(message, &id)]).await;
+    let dim = "\u{1b}[2mGROUP";
+    let shown = on_a_terminal(&installation, &[]).await;
+    assert!(shown.contains(dim), "{shown:?}");
+    let plain = on_a_terminal(&installation, &[("NO_COLOR", "1")]).await;
+    assert!(plain.contains("GROUP") && !plain.contains(dim), "{plain:?}");
+    let (piped, _) = installation.told(&["groups"], 0).await;
+    assert!(piped.contains("GROUP") && !piped.contains('\u{1b}'), "{piped:?}");
+}
+
 on_both_buses!(
     dead_letters_are_listed_with_their_reasons_and_left_as_they_were,
     one_fault_with_different_ids_is_one_group_and_two_faults_are_two,
