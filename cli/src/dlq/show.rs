@@ -2,7 +2,7 @@ use std::{io, process::ExitCode};
 
 use anyhow::bail;
 use clap::Args;
-use redrive::{DeadLetter, Filter, Operation, Verb, audit};
+use redrive::{DeadLetter, Filter, Leave, Operation, Verb, audit};
 use schemas::InboxKey;
 use serde_json::{Value, json};
 use service::settings::Env;
@@ -109,7 +109,12 @@ async fn describe(desk: &Desk, letter: &DeadLetter) -> anyhow::Result<Value> {
         "failure": letter.reason(),
         "attempts": attempts,
         "worker": letter.report.as_ref().map(|report| format!("{} {}", report.worker, report.version)),
-        "today": inbox.refusal(letter).map_or_else(|| json!({ "verdict": "would be taken" }), |why| json!(why)),
+        "today": match inbox.refusal(letter) {
+            Some(Leave::WouldFail { reason, detail }) => {
+                json!({ "verdict": "would-fail", "reason": reason, "detail": detail })
+            }
+            _ => json!({ "verdict": "would-be-taken" }),
+        },
         "applied": applied.map(|one| json!({ "handler": one.handler, "at": text(Some(one.applied_at)) })),
         "earlier": audit::of_letter(&desk.pool, letter.id()).await?,
         "body": letter.redacted(),

@@ -1,6 +1,6 @@
 //! The token without which nothing is changed.
 
-/// Somebody said `--execute`, and why. Everything that sends, deletes or archives takes one, and there is no other way to
+/// Somebody said to do it (`--execute`, or a command that can't mean anything else), and why. Everything that sends, deletes or archives takes one, and there is no other way to
 /// have one than [`Approval::given`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approval {

@@ -33,9 +33,11 @@ pub(crate) async fn put(
     let keys: Vec<_> = letters.iter().map(|letter| letter.key()).collect();
     let ids: Vec<_> = letters.iter().map(|letter| letter.id()).collect();
     let subjects: Vec<_> = letters.iter().map(|letter| letter.subject()).collect();
-    let newest: Vec<&Stored> = letters.iter().filter_map(|letter| letter.copies.last()).collect();
-    let bodies: Vec<_> = newest.iter().map(|copy| copy.body.as_str()).collect();
-    let attributes: Vec<_> = newest.iter().map(|copy| Json(&copy.attributes)).collect();
+    // Of several copies, the one that says most.
+    let telling: Vec<&Stored> =
+        letters.iter().filter_map(|letter| letter.copies.iter().max_by_key(|copy| copy.attributes.len())).collect();
+    let bodies: Vec<_> = telling.iter().map(|copy| copy.body.as_str()).collect();
+    let attributes: Vec<_> = telling.iter().map(|copy| Json(&copy.attributes)).collect();
     sqlx::query!(
         "INSERT INTO redrive_archive (operation_id, letter_key, letter_id, subject, body, attributes, archived_at)
          SELECT $1, l.letter_key, l.letter_id, l.subject, l.body, l.attributes, $7

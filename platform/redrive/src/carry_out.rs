@@ -1,7 +1,11 @@
 //! Carrying a plan out: send or archive, then delete, a hundred letters at a time, each by its own result.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, PoisonError},
+};
 
+use futures_util::{StreamExt, stream};
 use messaging::{EntryError, OutgoingMessage, Queue};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -65,6 +69,13 @@ enum Act {
     Delete(&'static str),
 }
 
+/// What became of letters that share a write.
+struct Together {
+    letters: Vec<Done>,
+    /// A queue that takes nothing at all won't take the next ones either.
+    nothing_taken: bool,
+}
+
 /// What is looked at to tell how replayed events fare.
 #[derive(Default)]
 struct Watch {
@@ -94,13 +105,15 @@ impl Operation {
     ) -> Result<Carried, OperationError> {
         let mut carried = Carried { how: audit::ENDED, ..Carried::default() };
         let todo = self.todo(snapshot, plan, before, &mut carried).await?;
+        let touched: Vec<_> = todo.iter().map(|step| step.number).collect();
+        snapshot.hand_back_others(&touched).await;
         let edited = match plan.verb {
             Verb::Edit => edit::body_of(&self.pool, self.id).await?,
             _ => None,
         };
         let watches = pace.ramp.is_some() || pace.stop_on_refail.is_some();
         let mut watch = Watch::default();
-        let mut metronome = pace.metronome();
+        let metronome = Mutex::new(pace.metronome());
         let mut sizes = pace.steps();
         let mut rest = todo.as_slice();
         while !rest.is_empty() && carried.how == audit::ENDED {
@@ -110,17 +123,41 @@ impl Operation {
             if watches {
                 watch.add(&self.pool, now).await?;
             }
-            for chunk in now.chunks(pace.together()) {
-                if !admitted(&mut metronome, chunk.len(), stop).await {
-                    carried.how = audit::INTERRUPTED;
-                    break;
+            let (enough, edited) = (stop.child_token(), edited.as_deref());
+            let chunks = now.chunks(pace.together()).map(|chunk| {
+                let (metronome, enough) = (&metronome, &enough);
+                async move {
+                    if !admitted(metronome, chunk.len(), enough).await {
+                        return Ok(None);
+                    }
+                    self.together(places, snapshot, chunk, edited).await.map(Some)
                 }
-                self.together(places, snapshot, chunk, edited.as_deref(), &mut carried).await?;
+            });
+            let mut chunks = stream::iter(chunks.collect::<Vec<_>>()).buffered(pace.at_a_time());
+            // To the end, also after an error: what was sent is written down as sent.
+            let mut failed = None;
+            while let Some(chunk) = chunks.next().await {
+                match chunk {
+                    Ok(Some(Together { letters, nothing_taken })) => {
+                        carried.letters.extend(letters);
+                        if nothing_taken {
+                            enough.cancel();
+                            carried.how = audit::STOPPED;
+                            carried.why = Some("the queue takes nothing".to_owned());
+                        }
+                    }
+                    Ok(None) if carried.how == audit::ENDED => carried.how = audit::INTERRUPTED,
+                    Ok(None) => {}
+                    Err(error) => {
+                        enough.cancel();
+                        failed.get_or_insert(error);
+                    }
+                }
                 let refailed = carried.refailed.len();
                 progress(Progress { done: carried.letters.len(), of: plan.letters.len(), refailed });
-                if carried.how != audit::ENDED {
-                    break;
-                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
             }
             if watches && carried.how == audit::ENDED {
                 let last = rest.is_empty();
@@ -179,8 +216,8 @@ impl Operation {
         snapshot: &Snapshot,
         steps: &[Step],
         edited: Option<&str>,
-        carried: &mut Carried,
-    ) -> Result<(), OperationError> {
+    ) -> Result<Together, OperationError> {
+        let mut done = Vec::with_capacity(steps.len());
         let numbers: Vec<_> = steps.iter().map(|step| step.number).collect();
         let letters = snapshot.read(&numbers, &self.pool).await?;
         let pairs: Vec<(&Step, DeadLetter)> = steps.iter().zip(letters).collect();
@@ -189,11 +226,8 @@ impl Operation {
         let sending: Vec<_> = pairs.iter().filter(|(step, _)| step.act == Act::Send).collect();
         let messages: Vec<_> = sending.iter().map(|(_, letter)| self.stamped(letter, edited)).collect();
         let sent = send_all(&*places.queue, &messages).await;
-        // A queue that takes nothing at all won't take the next ones either.
-        if !sent.is_empty() && sent.iter().all(|result| matches!(result, Err(EntryError::Unavailable { .. }))) {
-            carried.how = audit::STOPPED;
-            carried.why = Some("the queue takes nothing".to_owned());
-        }
+        let nothing_taken =
+            !sent.is_empty() && sent.iter().all(|result| matches!(result, Err(EntryError::Unavailable { .. })));
         let (mut keys, mut failures) = (Vec::new(), Vec::new());
         for ((step, _), result) in sending.into_iter().zip(sent) {
             match result {
@@ -204,7 +238,7 @@ impl Operation {
                 Err(error) => {
                     let detail = Some(error.to_string());
                     failures.push((step.id.clone(), "failed", detail.clone()));
-                    carried.letters.push(Done { id: step.id.clone(), outcome: "failed", detail });
+                    done.push(Done { id: step.id.clone(), outcome: "failed", detail });
                 }
             }
         }
@@ -231,9 +265,10 @@ impl Operation {
                 keys.push(step.key.clone());
                 outcomes.push((step.id.clone(), outcome, None));
             }
-            carried.letters.push(Done { id: step.id.clone(), outcome, detail });
+            done.push(Done { id: step.id.clone(), outcome, detail });
         }
-        self.advance(&keys, State::Deleted, &outcomes).await
+        self.advance(&keys, State::Deleted, &outcomes).await?;
+        Ok(Together { letters: done, nothing_taken })
     }
 
     async fn archive(&self, steps: &[&Step], letters: Vec<&DeadLetter>) -> Result<(), OperationError> {
@@ -333,11 +368,11 @@ fn left(planned: &Planned) -> Done {
 }
 
 /// Waits until `letters` may go. `false` where somebody wants an end.
-async fn admitted(metronome: &mut Metronome, letters: usize, stop: &CancellationToken) -> bool {
+async fn admitted(metronome: &Mutex<Metronome>, letters: usize, stop: &CancellationToken) -> bool {
     if stop.is_cancelled() {
         return false;
     }
-    let at = metronome.admit(letters);
+    let at = metronome.lock().unwrap_or_else(PoisonError::into_inner).admit(letters);
     tokio::select! {
         () = tokio::time::sleep_until(at) => !stop.is_cancelled(),
         () = stop.cancelled() => false,

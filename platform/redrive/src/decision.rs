@@ -30,7 +30,7 @@ pub enum Decision {
 
 /// Why a letter is left where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "why", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(tag = "why", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Leave {
     /// A replay would do nothing: the inbox would recognise it.
     AlreadyApplied {

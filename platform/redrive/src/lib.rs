@@ -23,6 +23,7 @@ mod decision;
 pub mod edit;
 mod filter;
 mod groups;
+mod held;
 pub mod journal;
 mod letter;
 mod operation;

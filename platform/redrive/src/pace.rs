@@ -25,8 +25,10 @@ pub struct Ramp(Vec<usize>);
 #[error("`{0}` should be numbers of letters with commas between them, such as 1,5,20,100")]
 pub struct InvalidRamp(String);
 
-/// Letters that share a write to the journal. What a kill can make be sent twice is no more than this.
+/// Letters that share a write to the journal, and how many such writes are under way at a time. What a kill can make be sent
+/// twice is no more than their product.
 const TOGETHER: usize = 100;
+const AT_A_TIME: usize = 3;
 
 impl Default for Pace {
     fn default() -> Self {
@@ -39,7 +41,9 @@ impl Pace {
     pub(crate) fn steps(&self) -> Box<dyn Iterator<Item = usize> + Send + '_> {
         match &self.ramp {
             Some(ramp) => Box::new(ramp.steps()),
-            None => Box::new(std::iter::repeat(TOGETHER)),
+            // As often as somebody wants to stop by what is seen.
+            None if self.stop_on_refail.is_some() => Box::new(std::iter::repeat(TOGETHER)),
+            None => Box::new(std::iter::repeat(10 * TOGETHER)),
         }
     }
 
@@ -49,6 +53,11 @@ impl Pace {
             Some(rate) => (rate.get() as usize / 10).clamp(1, TOGETHER),
             None => TOGETHER,
         }
+    }
+
+    /// How many of those are under way at a time: while one is written down, the queues have others to answer for.
+    pub(crate) fn at_a_time(&self) -> usize {
+        if self.rate.is_some() { 1 } else { AT_A_TIME }
     }
 
     pub(crate) fn metronome(&self) -> Metronome {

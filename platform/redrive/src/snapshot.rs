@@ -4,10 +4,10 @@
 //! So nothing is read twice; leases are extended while somebody looks, and handed back afterwards. A process that is
 //! killed leaves its messages hidden until the lease ends, and loses none.
 //!
-//! In memory is where each message lies in the [`Spool`], and which belong together: some 60 bytes a message.
+//! In memory is what [`Held`] has of each message; the messages themselves are on disk.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -22,10 +22,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 use worker::LastFailure;
 
-use crate::{
-    DeadLetter, Stored,
-    spool::{Place, Spool},
-};
+use crate::{DeadLetter, held::Held};
 
 /// How to look.
 #[derive(Debug, Clone, Copy)]
@@ -76,29 +73,11 @@ pub struct Snapshot {
     lease: Duration,
     counts: Counts,
     ran_dry: bool,
+    /// Held by who changes visibilities: an extension that is on its way would hide again what is handed back.
+    turn: Arc<tokio::sync::Mutex<()>>,
     _extending: DropGuard,
 }
 
-#[derive(Debug)]
-struct Held {
-    spool: Spool,
-    messages: Vec<Message>,
-    /// The first message of each letter.
-    letters: Vec<u32>,
-    /// While messages come in: whose copies are there already.
-    known: HashMap<u128, u32>,
-}
-
-#[derive(Debug)]
-struct Message {
-    place: Place,
-    /// The next copy of the same letter, or [`NONE`].
-    next: u32,
-    /// Until when it is hidden; `None` once it is deleted or handed back.
-    until: Option<Instant>,
-}
-
-const NONE: u32 = u32::MAX;
 /// Long enough that SQS asks all of its servers (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html>).
 const WAIT: Duration = Duration::from_secs(1);
 const POLLERS: usize = 8;
@@ -118,12 +97,12 @@ impl Snapshot {
         progress: impl Fn(usize, u64) + Send + Sync,
     ) -> Result<Self, SnapshotError> {
         let counts = queue.counts().await?;
-        let held = Held { spool: Spool::new()?, messages: Vec::new(), letters: Vec::new(), known: HashMap::new() };
-        let held = Arc::new(Mutex::new(held));
-        let extending = CancellationToken::new();
-        tokio::spawn(extend(queue.clone(), held.clone(), look.lease, extending.clone()));
+        let held = Arc::new(Mutex::new(Held::new()?));
+        let (turn, extending) = (Arc::default(), CancellationToken::new());
+        tokio::spawn(extend(queue.clone(), held.clone(), Arc::clone(&turn), look.lease, extending.clone()));
+        let lease = look.lease;
         let mut snapshot =
-            Self { queue, held, lease: look.lease, counts, ran_dry: false, _extending: extending.drop_guard() };
+            Self { queue, held, lease, counts, ran_dry: false, turn, _extending: extending.drop_guard() };
         match snapshot.fill(look.most, stop, progress).await {
             Ok(ran_dry) => {
                 snapshot.ran_dry = ran_dry;
@@ -146,25 +125,26 @@ impl Snapshot {
     ) -> Result<bool, SnapshotError> {
         let pollers = (self.counts.visible / A_POLLER_FOR + 1).min(POLLERS as u64) as usize;
         let expected = usize::try_from(self.counts.visible).unwrap_or(usize::MAX);
-        let poll = |empty: u32| async move {
+        let poll = |empty: u32, max: usize| async move {
             let seen = self.locked().messages.len();
             // A short poll doesn't wait for what others have in hand. Where there should be more and two find nothing, SQS
             // may have asked too few of its servers.
             let wait = if empty >= SHORT_POLLS && seen < expected { WAIT } else { Duration::ZERO };
-            let request =
-                ReceiveRequest { max: MAX_BATCH_ENTRIES.min(most - seen.min(most)), wait, visibility: self.lease };
+            let request = ReceiveRequest { max, wait, visibility: self.lease };
             let asked = Instant::now();
-            let received = if request.max == 0 { Vec::new() } else { self.queue.receive(request).await? };
-            let seen = self.keep(received, asked + self.lease)?;
-            Ok::<_, SnapshotError>((seen, wait))
+            let received = self.queue.receive(request).await;
+            self.locked().asked_for -= max;
+            let new = self.keep(received?, asked + self.lease)?;
+            Ok::<_, SnapshotError>((new, wait))
         };
         let poller = || async {
             let mut empty = 0;
             loop {
-                if stop.is_cancelled() || self.locked().messages.len() >= most {
+                let max = self.locked().ask_for(most);
+                if stop.is_cancelled() || max == 0 {
                     return Ok(false);
                 }
-                let (new, waited) = poll(empty).await?;
+                let (new, waited) = poll(empty, max).await?;
                 if new > 0 {
                     empty = 0;
                     progress(self.locked().messages.len(), self.counts.visible);
@@ -268,52 +248,49 @@ impl Snapshot {
     /// Makes everything visible again that is still held. Idempotent. What can't be handed back shows itself when its lease
     /// ends; answers how many messages that are.
     pub async fn hand_back(&self) -> usize {
-        hand_back(&*self.queue, &self.held).await
+        self.hand_back_others(&[]).await
     }
-}
 
-impl Held {
-    fn keep(&mut self, message: RawMessage, until: Instant) -> io::Result<()> {
-        let key = schemas::Envelope::read(messaging::unwrap_notification(&message.body).as_str()).ok();
-        let place = self.spool.append(message)?;
-        let new = self.messages.len() as u32;
-        self.messages.push(Message { place, next: NONE, until: Some(until) });
-        let Some((_, key)) = key else {
-            self.letters.push(new);
-            return Ok(());
+    /// Hands back everything but these letters: what is not acted on is not kept from others for as long as that takes.
+    pub(crate) async fn hand_back_others(&self, kept: &[u32]) -> usize {
+        let _turn = self.turn.lock().await;
+        let kept: HashSet<u32> = {
+            let held = self.locked();
+            kept.iter().flat_map(|letter| held.chain(*letter)).collect()
         };
-        // Of a letter with copies, the last one that came.
-        match self.known.insert(key.as_uuid().as_u128(), new) {
-            Some(before) => self.messages[before as usize].next = new,
-            None => self.letters.push(new),
+        let mut left = 0;
+        loop {
+            let batch = self.locked().due(far(), 100 * MAX_BATCH_ENTRIES, &kept);
+            let Ok(batch) = batch else { return left };
+            if batch.is_empty() {
+                return left;
+            }
+            let answers = change_all(&*self.queue, &batch, Duration::ZERO).await;
+            left += answers.iter().filter(|answer| matches!(answer, Err(EntryError::Unavailable { .. }))).count();
+            let mut held = self.locked();
+            for (message, _) in batch {
+                held.messages[message as usize].until = None;
+            }
         }
-        Ok(())
-    }
-
-    fn chain(&self, letter: u32) -> impl Iterator<Item = u32> {
-        let first = self.letters.get(letter as usize).copied();
-        std::iter::successors(first, |at| Some(self.messages[*at as usize].next).filter(|next| *next != NONE))
-    }
-
-    fn copies(&self, letter: u32) -> io::Result<Vec<Stored>> {
-        self.chain(letter).map(|message| self.spool.read(self.messages[message as usize].place)).collect()
-    }
-
-    /// What is held and hidden no longer than `until`, the first of them first, and no more than `most`.
-    fn due(&self, until: Instant, most: usize) -> io::Result<Vec<(u32, Receipt)>> {
-        let due = self.messages.iter().enumerate().filter(|(_, message)| message.until.is_some_and(|at| at <= until));
-        due.take(most).map(|(at, message)| Ok((at as u32, self.spool.receipt(message.place)?))).collect()
     }
 }
 
 /// Keeps everything hidden that is held, from half of a lease on.
-async fn extend(queue: Arc<dyn Queue>, held: Arc<Mutex<Held>>, lease: Duration, stop: CancellationToken) {
+async fn extend(
+    queue: Arc<dyn Queue>,
+    held: Arc<Mutex<Held>>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+    lease: Duration,
+    stop: CancellationToken,
+) {
+    let nobody = HashSet::new();
     let mut tick = tokio::time::interval((lease / 6).max(Duration::from_millis(100)));
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
         loop {
+            let _turn = turn.lock().await;
             let due = {
                 let held = held.lock().unwrap_or_else(PoisonError::into_inner);
-                held.due(Instant::now() + lease / 2, SETTLING * MAX_BATCH_ENTRIES)
+                held.due(Instant::now() + lease / 2, SETTLING * MAX_BATCH_ENTRIES, &nobody)
             };
             let due = match due {
                 Ok(due) if due.is_empty() => break,
@@ -342,26 +319,6 @@ async fn extend(queue: Arc<dyn Queue>, held: Arc<Mutex<Held>>, lease: Duration, 
                     }
                 }
             }
-        }
-    }
-}
-
-async fn hand_back(queue: &dyn Queue, held: &Mutex<Held>) -> usize {
-    let mut left = 0;
-    loop {
-        let batch = {
-            let held = held.lock().unwrap_or_else(PoisonError::into_inner);
-            held.due(far(), 100 * MAX_BATCH_ENTRIES)
-        };
-        let Ok(batch) = batch else { return left };
-        if batch.is_empty() {
-            return left;
-        }
-        let answers = change_all(queue, &batch, Duration::ZERO).await;
-        left += answers.iter().filter(|answer| matches!(answer, Err(EntryError::Unavailable { .. }))).count();
-        let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-        for (message, _) in batch {
-            held.messages[message as usize].until = None;
         }
     }
 }

@@ -5,7 +5,7 @@ use messaging::{OutgoingMessage, ReceiveRequest};
 use redrive::REPLAY_ATTRIBUTE;
 use serde_json::{Value, json};
 
-use super::{WHY, event, stamped, undecodable};
+use super::{WHY, event, stamped, stamped_with, undecodable};
 use crate::running::{Installation, free_port, terminate};
 
 on_both_buses!(
@@ -18,6 +18,7 @@ on_both_buses!(
     a_ramp_stops_when_letters_fail_again_and_marks_them,
     a_ramp_that_goes_well_goes_to_its_end,
     a_rate_spreads_letters_over_time,
+    what_an_operation_does_not_touch_is_not_kept_from_others,
     a_queue_that_vanishes_half_way_stops_the_replay_and_loses_nothing,
 );
 
@@ -218,6 +219,26 @@ async fn a_rate_spreads_letters_over_time(bus: TestBus) {
     // The eleventh goes a second after the first: it can't be faster, whatever the machine does.
     assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!(installation.visible("user-service").await, 11);
+}
+
+async fn what_an_operation_does_not_touch_is_not_kept_from_others(bus: TestBus) {
+    let installation = Installation::make(bus).await;
+    let (mut slow, mut others) = (Vec::new(), Vec::new());
+    for _ in 0..15 {
+        let (id, message) = event("ada@example.com");
+        slow.push(stamped_with(message, &id, "aaaa000000000000", "one fault"));
+        others.push(event("bob@example.com").1);
+    }
+    installation.bury(&[slow, others].concat()).await;
+    let replay = [&["replay", "--group", "aaaa", "--rate", "5/s"][..], &WHY].concat();
+    let (replayed, ()) = tokio::join!(installation.dlq(&replay, 0), async {
+        eventually("a letter is sent", async || (installation.visible("user-service").await >= 1).then_some(())).await;
+        let browsed = installation.dlq(&["browse", "--reason-contains", "worker-died"], 0).await;
+        assert_eq!(browsed["letters"].as_array().unwrap().len(), 15);
+        assert_eq!(browsed["saw"]["complete"], false);
+    });
+    assert_eq!(replayed["counts"], json!({ "replayed": 15 }));
+    assert_eq!(installation.visible("user-service-dlq").await, 15);
 }
 
 async fn a_queue_that_vanishes_half_way_stops_the_replay_and_loses_nothing(bus: TestBus) {

@@ -110,7 +110,7 @@ async fn showing_a_dead_letter_redacts_what_its_schema_does_not_class_as_open(bu
     assert_eq!(shown["body"]["data"]["email"], "[redacted: pii]");
     assert_eq!(shown["body"]["data"]["source"], "auth-service");
     assert_eq!(shown["failure"]["handler"], "record_profile");
-    assert_eq!(shown["today"], json!({ "verdict": "would be taken" }));
+    assert_eq!(shown["today"], json!({ "verdict": "would-be-taken" }));
     assert_eq!(shown["applied"], Value::Null);
     assert!(!shown.to_string().contains("ada@"), "{shown}");
 

@@ -118,11 +118,11 @@ impl Queue for SqsQueue {
     }
 
     async fn send(&self, messages: &[OutgoingMessage]) -> Vec<Result<MessageId, EntryError>> {
-        let mut results = Vec::with_capacity(messages.len());
-        for range in limits::requests(messages) {
-            results.extend(self.send_request(&messages[range]).await);
-        }
-        results
+        // A standard queue knows no order that waiting for each answer could keep.
+        let requests: Vec<_> =
+            limits::requests(messages).into_iter().map(|range| self.send_request(&messages[range])).collect();
+        let answers = stream::iter(requests).buffered(REQUESTS_IN_FLIGHT);
+        answers.collect::<Vec<_>>().await.into_iter().flatten().collect()
     }
 
     async fn counts(&self) -> Result<Counts, BusError> {
