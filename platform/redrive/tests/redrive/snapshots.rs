@@ -59,15 +59,15 @@ async fn copies_of_an_event_are_one_letter(bus: TestBus) {
 async fn leases_are_kept_up_for_as_long_as_somebody_looks(bus: TestBus) {
     let place = Place::make(&bus).await;
     place.bury(25).await;
-    let look = Look { lease: Duration::from_secs(2), ..Look::default() };
+    let look = Look { lease: Duration::from_secs(6), ..Look::default() };
     let stop = CancellationToken::new();
     let snapshot = Snapshot::take(place.places.dead_letters.clone(), look, &stop, |_, _| {}).await.unwrap();
     let begun = tokio::time::Instant::now();
-    // Three leases long, all the time.
-    eventually("three leases are over", async || {
+    // Two leases long, all the time.
+    eventually("two leases are over", async || {
         let counts = place.places.dead_letters.counts().await.unwrap();
         assert_eq!((counts.visible, counts.in_flight), (0, 25));
-        (begun.elapsed() > 3 * look.lease).then_some(())
+        (begun.elapsed() > 2 * look.lease).then_some(())
     })
     .await;
     snapshot.hand_back().await;
