@@ -8,7 +8,7 @@ use crate::running::Installation;
 
 /// As a terminal has it: `script` gives the command one.
 async fn on_a_terminal(installation: &Installation, environment: &[(&str, &str)]) -> String {
-    let command = format!("{} dlq groups", env!("CARGO_BIN_EXE_waypost"));
+    let command = format!("'{}' dlq groups", env!("CARGO_BIN_EXE_waypost"));
     let output = tokio::process::Command::new("script")
         .args(["--quiet", "--return", "--command", &command, "/dev/null"])
         .env_clear()
