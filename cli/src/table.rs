@@ -109,6 +109,11 @@ impl Mark {
     }
 }
 
+/// `1 group`, `2 groups`.
+pub fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// No longer than `width` characters.
 pub fn shortened(text: &str, width: usize) -> String {
     if text.chars().count() > width { fitted(text, width, false) } else { text.to_owned() }

@@ -73,7 +73,8 @@ impl ShowGroups {
                 table.print()?;
             }
             let letters: usize = groups.iter().map(|group| group.count).sum();
-            eprintln!("{letters} letters in {} groups; {}", groups.len(), saw.sentence());
+            let (letters, groups) = (table::counted(letters, "letter"), table::counted(groups.len(), "group"));
+            eprintln!("{letters} in {groups}; {}", saw.sentence());
             Ok(ExitCode::from(code))
         })
         .await

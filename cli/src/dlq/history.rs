@@ -111,7 +111,7 @@ impl History {
         if !operations.is_empty() {
             table.print()?;
         }
-        eprintln!("{} operations", operations.len());
+        eprintln!("{}", table::counted(operations.len(), "operation"));
         Ok(ExitCode::SUCCESS)
     }
 }
