@@ -46,8 +46,10 @@ impl Steady {
 #[tokio::test]
 async fn the_json_of_every_command_is_what_the_golden_files_say() {
     let installation = Installation::make(fixtures::embedded_bus().await).await;
-    let (id, message) = event("ada@example.com");
-    let (applied, done) = event("bob@example.com");
+    // A filter has its ids in order, and ids of one millisecond are in none.
+    let mut events = [event("ada@example.com"), event("bob@example.com")];
+    events.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let [(id, message), (applied, done)] = events;
     installation.bury(&[stamped(message, &id), done.clone(), undecodable()]).await;
     installation.mark_applied(&done).await;
     let mut steady = Steady(BTreeMap::new());
