@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use chaos::stopping::asked_to_stop;
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind, value_parser};
 use schemas::Clock;
 use service::{
@@ -15,10 +16,7 @@ use service::{
     telemetry::{self, Metrics, TelemetrySettings},
 };
 use time::format_description::well_known::Rfc3339;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::Instant,
-};
+use tokio::time::Instant;
 use waypost_bench::{
     ground::{Ground, Programs, find_pgbench},
     machine::Machine,
@@ -191,18 +189,6 @@ fn tell(what: &str) {
 
 fn now() -> String {
     Clock::system().now().format(&Rfc3339).unwrap_or_default()
-}
-
-async fn asked_to_stop() {
-    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
 }
 
 #[cfg(test)]

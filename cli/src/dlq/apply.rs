@@ -16,6 +16,21 @@ use super::{
 };
 use crate::Usage;
 
+/// What both commands need to know.
+#[derive(Debug, Args)]
+struct Doing {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    pacing: Pacing,
+    /// Why; put on record
+    #[arg(long, value_name = "WORDS")]
+    reason: String,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// A plan is carried out once. Every letter is decided anew: what was to be left stays, and what can't be replayed any
 /// more is left as well.
 #[derive(Debug, Args)]
@@ -27,15 +42,7 @@ pub struct Apply {
     /// As `--plan-out` has written it
     plan: PathBuf,
     #[command(flatten)]
-    source: Source,
-    #[command(flatten)]
-    pacing: Pacing,
-    /// Why; put on record
-    #[arg(long, value_name = "WORDS")]
-    reason: String,
-    /// Print the outcome as JSON
-    #[arg(long)]
-    json: bool,
+    doing: Doing,
 }
 
 /// The journal has a row for each letter: what was sent is only deleted, what was planned is done.
@@ -48,25 +55,17 @@ pub struct Resume {
     /// The operation, as `dlq history` shows it
     operation: Uuid,
     #[command(flatten)]
-    source: Source,
-    #[command(flatten)]
-    pacing: Pacing,
-    /// Why; put on record
-    #[arg(long, value_name = "WORDS")]
-    reason: String,
-    /// Print the outcome as JSON
-    #[arg(long)]
-    json: bool,
+    doing: Doing,
 }
 
 impl Apply {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let approval = consent(env, &self.reason)?;
+        let approval = self.doing.consent(env)?;
         let shown = self.plan.display();
         let text = std::fs::read_to_string(&self.plan).with_context(|| format!("could not read {shown}"))?;
         let mut plan: Plan =
             serde_json::from_str(&text).map_err(|error| Usage(format!("{shown} is no plan of `dlq`: {error}")))?;
-        let desk = self.source.open(env).await?;
+        let desk = self.doing.source.open(env).await?;
         if plan.format != redrive::PLAN_FORMAT {
             bail!(Usage(format!("{shown} has format {}, and should have {}", plan.format, redrive::PLAN_FORMAT)));
         }
@@ -77,7 +76,7 @@ impl Apply {
         }
         // After a crash the same command goes on.
         if !audit::history(&desk.pool, Some(plan.operation), 1).await?.is_empty() {
-            return resume(&desk, plan.operation, &self.pacing, &approval, self.json).await;
+            return self.doing.resume(&desk, plan.operation, &approval).await;
         }
         let inbox = desk.inbox().await?;
         desk.take(async |snapshot, stop| {
@@ -85,8 +84,8 @@ impl Apply {
             let operation = Operation::begin(&desk.pool, &desk.clock, &plan, snapshot, None, &approval).await?;
             let id = operation.id();
             let carried =
-                carry_out(&desk, operation, snapshot, &plan, &[], &self.pacing.pace(), &approval, stop).await?;
-            report::outcome(id, &carried, self.json)
+                carry_out(&desk, operation, snapshot, &plan, &[], &self.doing.pacing.pace(), &approval, stop).await?;
+            report::outcome(id, &carried, self.doing.json)
         })
         .await
     }
@@ -94,55 +93,58 @@ impl Apply {
 
 impl Resume {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let approval = consent(env, &self.reason)?;
-        let desk = self.source.open(env).await?;
-        resume(&desk, self.operation, &self.pacing, &approval, self.json).await
+        let approval = self.doing.consent(env)?;
+        let desk = self.doing.source.open(env).await?;
+        self.doing.resume(&desk, self.operation, &approval).await
     }
 }
 
-/// Both commands act, and say so by their names.
-fn consent(env: &Env, reason: &str) -> anyhow::Result<Approval> {
-    approval(env, true, Some(reason))?.context("there is an approval where somebody says to execute")
-}
-
-async fn resume(desk: &Desk, id: Uuid, pacing: &Pacing, approval: &Approval, json: bool) -> anyhow::Result<ExitCode> {
-    let recorded = audit::history(&desk.pool, Some(id), 1).await?.pop();
-    let recorded = recorded.with_context(|| format!("there is no operation {id}"))?;
-    let verb = match recorded.verb.as_str() {
-        "replay" => Verb::Replay,
-        "discard" => Verb::Discard,
-        "edit" => Verb::Edit,
-        other => bail!("operation {id} is a {other}: there is nothing to resume, say it again"),
-    };
-    let dead_letters = &*desk.places.dead_letters;
-    if recorded.queue != dead_letters.name() {
-        bail!(Usage(format!("operation {id} is about {}, and here is {}", recorded.queue, dead_letters.name())));
+impl Doing {
+    /// Both commands act, and say so by their names.
+    fn consent(&self, env: &Env) -> anyhow::Result<Approval> {
+        approval(env, true, Some(&self.reason))?.context("there is an approval where somebody says to execute")
     }
-    let (operation, rows) = Operation::resume(&desk.pool, &desk.clock, id, dead_letters, approval).await?;
-    let letters = rows.iter().map(|row| Planned {
-        key: row.letter_key.clone(),
-        id: row.letter_id.clone(),
-        event_type: None,
-        decision: if row.is_discard { Decision::Discard } else { Decision::Replay },
-        letter: None,
-    });
-    let mut plan = Plan {
-        format: redrive::PLAN_FORMAT,
-        operation: id,
-        verb,
-        consumer: recorded.consumer,
-        queue: recorded.queue,
-        made_at: recorded.begun_at,
-        filter: Filter::default(),
-        discard_applied: false,
-        letters: letters.collect(),
-    };
-    eprintln!("{} letters are left to do", rows.len());
-    let inbox = desk.inbox().await?;
-    desk.take(async |snapshot, stop| {
-        plan.find_again(snapshot, &inbox, Some(id)).await?;
-        let carried = carry_out(desk, operation, snapshot, &plan, &rows, &pacing.pace(), approval, stop).await?;
-        report::outcome(id, &carried, json)
-    })
-    .await
+
+    async fn resume(&self, desk: &Desk, id: Uuid, approval: &Approval) -> anyhow::Result<ExitCode> {
+        let recorded = audit::history(&desk.pool, Some(id), 1).await?.pop();
+        let recorded = recorded.with_context(|| format!("there is no operation {id}"))?;
+        let verb = match recorded.verb.as_str() {
+            "replay" => Verb::Replay,
+            "discard" => Verb::Discard,
+            "edit" => Verb::Edit,
+            other => bail!("operation {id} is a {other}: there is nothing to resume, say it again"),
+        };
+        let dead_letters = &*desk.places.dead_letters;
+        if recorded.queue != dead_letters.name() {
+            bail!(Usage(format!("operation {id} is about {}, and here is {}", recorded.queue, dead_letters.name())));
+        }
+        let (operation, rows) = Operation::resume(&desk.pool, &desk.clock, id, dead_letters, approval).await?;
+        let letters = rows.iter().map(|row| Planned {
+            key: row.letter_key.clone(),
+            id: row.letter_id.clone(),
+            event_type: None,
+            decision: if row.is_discard { Decision::Discard } else { Decision::Replay },
+            letter: None,
+        });
+        let mut plan = Plan {
+            format: redrive::PLAN_FORMAT,
+            operation: id,
+            verb,
+            consumer: recorded.consumer,
+            queue: recorded.queue,
+            made_at: recorded.begun_at,
+            filter: Filter::default(),
+            discard_applied: false,
+            letters: letters.collect(),
+        };
+        eprintln!("{} letters are left to do", rows.len());
+        let inbox = desk.inbox().await?;
+        desk.take(async |snapshot, stop| {
+            plan.find_again(snapshot, &inbox, Some(id)).await?;
+            let carried =
+                carry_out(desk, operation, snapshot, &plan, &rows, &self.pacing.pace(), approval, stop).await?;
+            report::outcome(id, &carried, self.json)
+        })
+        .await
+    }
 }

@@ -1,6 +1,9 @@
 //! Where an operator works: one consumer's queues and its database; and looking at a queue so that nothing stays behind.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::{Args, value_parser};
@@ -170,6 +173,12 @@ pub fn bar(what: &'static str, of: usize) -> ProgressBar {
 
 /// Cancelled by the first Ctrl-C or SIGTERM. The second ends the process, and what it holds shows itself when its lease ends.
 pub fn until_somebody_stops() -> CancellationToken {
+    // One for the process: a command may look at several queues.
+    static STOP: OnceLock<CancellationToken> = OnceLock::new();
+    STOP.get_or_init(listen).clone()
+}
+
+fn listen() -> CancellationToken {
     let stop = CancellationToken::new();
     let told = stop.clone();
     tokio::spawn(async move {

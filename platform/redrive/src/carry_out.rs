@@ -108,7 +108,8 @@ impl Operation {
         let touched: Vec<_> = todo.iter().map(|step| step.number).collect();
         snapshot.hand_back_others(&touched).await;
         let edited = match plan.verb {
-            Verb::Edit => edit::body_of(&self.pool, self.id).await?,
+            // Never the original in its place.
+            Verb::Edit => Some(edit::body_of(&self.pool, self.id).await?.ok_or(OperationError::NoEdit(self.id))?),
             _ => None,
         };
         let watches = pace.ramp.is_some() || pace.stop_on_refail.is_some();

@@ -33,6 +33,8 @@ pub enum OperationError {
     Runs(Uuid),
     #[error("operation {0} is at its end: a plan is carried out once")]
     Ended(Uuid),
+    #[error("operation {0} has no edit to send: its subject was erased, or it never had one")]
+    NoEdit(Uuid),
     #[error("there is no operation {0}")]
     Unknown(Uuid),
 }

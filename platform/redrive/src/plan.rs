@@ -119,8 +119,12 @@ impl Plan {
                     continue;
                 };
                 planned.letter = Some(number);
-                // What was to be left stays: nobody has been told that it would be touched.
-                if !matches!(planned.decision, Decision::Leave { .. }) {
+                // What was to be left stays: nobody has been told that it would be touched. And of an edit, what lies in the
+                // queue may well fail: that is what was mended.
+                let was_left = matches!(planned.decision, Decision::Leave { .. });
+                let is_mended =
+                    self.verb == Verb::Edit && matches!(decision, Decision::Leave { why: Leave::WouldFail { .. } });
+                if !was_left && !is_mended {
                     planned.decision = decision;
                 }
             }

@@ -18,6 +18,7 @@ pub mod producer;
 pub mod proxy;
 pub mod run;
 pub mod servers;
+pub mod stopping;
 mod story;
 pub mod truth;
 

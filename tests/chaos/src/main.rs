@@ -12,10 +12,10 @@ use chaos::{
     Plan,
     producer::Produce,
     run::{Report, Settings, run},
+    stopping::asked_to_stop,
 };
 use clap::{Args, Parser, Subcommand, value_parser};
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 /// Run the platform under faults, and prove that nothing was lost and nothing applied twice.
@@ -139,18 +139,6 @@ fn summary(report: &Report) -> String {
 
   {told}"
     )
-}
-
-async fn asked_to_stop() {
-    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
 }
 
 #[cfg(test)]

@@ -67,11 +67,18 @@ async fn what_acts_needs_a_reason_and_says_on_record_who_and_why(bus: TestBus) {
     assert_eq!(installation.dlq(&["history"], 0).await, json!([]));
     assert_eq!(installation.visible("user-service-dlq").await, 1);
 
-    let outcome = installation.dlq(&[&["replay", "--id", &id][..], &WHY].concat(), 0).await;
+    let mut environment = installation.environment();
+    environment.push(("WAYPOST_ACTOR", "ada of the night shift".to_owned()));
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let replay = [&["dlq", "replay", "--id", &id, "--json"][..], &WHY].concat();
+    let (code, stdout, stderr) = crate::run(&replay, &environment).await;
+    assert_eq!(code, 0, "{stderr}");
+    let outcome: Value = serde_json::from_str(&stdout).unwrap();
     let operation = outcome["operation"].as_str().unwrap();
     let recorded = installation.dlq(&["history", operation], 0).await;
     let one = &recorded["operation"];
     assert_eq!((&one["verb"], &one["reason"], &one["state"]), (&json!("replay"), &json!("a test"), &json!("ended")));
+    assert_eq!(one["actor"], "ada of the night shift");
     assert_eq!(one["filter"], json!({ "ids": [id] }));
     assert_eq!(one["plan"], json!({ "replay": 1 }));
     let outcomes: Vec<_> = recorded["entries"]

@@ -6,7 +6,10 @@ use fixtures::{TestBus, eventually, on_both_buses};
 use messaging::{OutgoingMessage, ReceiveRequest};
 use schemas::Envelope;
 use serde_json::{Value, json};
-use tokio::process::Child;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Child,
+};
 
 use super::{WHY, event};
 use crate::{
@@ -17,6 +20,7 @@ use crate::{
 on_both_buses!(
     a_replay_that_is_killed_is_found_in_the_history_and_resumed,
     ctrl_c_stops_a_replay_between_letters_and_it_can_be_resumed,
+    stats_go_on_until_somebody_stops_them_and_hold_nothing,
 );
 
 const LETTERS: usize = 40;
@@ -94,4 +98,24 @@ async fn ctrl_c_stops_a_replay_between_letters_and_it_can_be_resumed(bus: TestBu
     ids.sort();
     assert_eq!(installation.replayed().await, ids);
     assert_eq!(installation.visible("user-service-dlq").await, 0);
+}
+
+async fn stats_go_on_until_somebody_stops_them_and_hold_nothing(bus: TestBus) {
+    let installation = Installation::make(bus).await;
+    installation.bury(&[event("ada@example.com").1]).await;
+    let mut child = waypost(&["dlq", "stats", "--watch", "--every", "1", "--json"], &[])
+        .envs(installation.environment())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..2 {
+        let line = tokio::time::timeout(fixtures::DEADLINE, lines.next_line()).await.unwrap().unwrap().unwrap();
+        let tick: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&tick["deadLetters"]["visible"], &tick["deadLetters"]["inFlight"]), (&json!(1), &json!(0)));
+    }
+    signal(&child, "INT").await;
+    let status = tokio::time::timeout(fixtures::DEADLINE, child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
 }

@@ -85,3 +85,30 @@ async fn what_is_on_record_cannot_be_changed_or_deleted() {
         assert_eq!(refused.as_database_error().unwrap().code().as_deref(), Some("23001"), "{statement}: {refused}");
     }
 }
+
+/// As long as a worker would still apply them, and no longer.
+#[tokio::test]
+async fn what_was_archived_goes_when_no_worker_would_apply_it_any_more() {
+    let bus = fixtures::embedded_bus().await;
+    let place = Place::make(&bus).await;
+    place.bury(2).await;
+    let (pool, clock) = (&place.database.pool, &place.clock);
+    let snapshot = place.snapshot().await;
+    let plan = place.plan(&snapshot, Verb::Discard).await;
+    let operation = Operation::begin(pool, clock, &plan, &snapshot, None, &approval()).await.unwrap();
+    let (speed, approved, stop) = (Pace::default(), approval(), CancellationToken::new());
+    operation.carry_out(&place.places, &snapshot, &plan, &[], &speed, &approved, &stop, |_| {}).await.unwrap();
+    operation.end("ended", None).await.unwrap();
+    let age = "UPDATE redrive_archive SET archived_at = archived_at - $2::int4 * interval '1 day' WHERE letter_id = $1";
+    for (planned, days) in plan.letters.iter().zip([27, 29]) {
+        sqlx::query(age).bind(&planned.id).bind(days).execute(pool).await.unwrap();
+    }
+    // Whoever works here next tidies up.
+    place.bury(1).await;
+    let snapshot = place.snapshot().await;
+    let next = place.plan(&snapshot, Verb::Replay).await;
+    Operation::begin(pool, clock, &next, &snapshot, None, &approval()).await.unwrap();
+    let left = archive::find(pool, plan.operation, &[]).await.unwrap();
+    let left: Vec<_> = left.iter().map(|letter| letter.letter_id.as_str()).collect();
+    assert_eq!(left, [plan.letters[0].id.as_str()]);
+}

@@ -1,21 +1,52 @@
 //! Killed at each state of the journal, and gone on with.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use fixtures::{TestBus, eventually, on_both_buses};
-use messaging::Queue;
-use redrive::{Decision, Operation, OperationError, Pace, Places, Plan, Planned, Verb, archive, audit, journal};
+use messaging::{OutgoingMessage, Queue, ReceiveRequest};
+use redrive::{
+    Decision, Operation, OperationError, Pace, Places, Plan, Planned, Verb, archive, audit, edit::Edit, journal,
+};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::place::{KilledAt, Place, Stopping, approval};
+use crate::place::{KilledAt, Place, Stopping, approval, letter};
 
 on_both_buses!(
     a_replay_that_is_killed_at_any_moment_is_resumed_and_loses_nothing,
     a_discard_that_is_killed_between_archive_and_delete_is_resumed,
+    an_edit_that_is_killed_before_it_is_sent_is_resumed_as_it_was_edited,
     an_operation_that_runs_cannot_be_resumed_and_one_that_ended_neither,
     two_operators_who_replay_at_once_send_every_letter_once,
 );
+
+/// What would fail as it lies there is sent as it was mended, and never as it was.
+async fn an_edit_that_is_killed_before_it_is_sent_is_resumed_as_it_was_edited(bus: TestBus) {
+    let place = Place::make(&bus).await;
+    let good = letter();
+    let broken = good.message.body.replace("ada@example.com", "no address");
+    let broken = OutgoingMessage { body: broken, ..OutgoingMessage::default() };
+    place.places.dead_letters.send(&[broken]).await.pop().unwrap().unwrap();
+    let (pool, clock) = (&place.database.pool, &place.clock);
+    let snapshot = place.snapshot().await;
+    let mut plan = place.plan(&snapshot, Verb::Edit).await;
+    assert_eq!(plan.letters[0].decision.name(), "would-fail");
+    plan.letters[0].decision = Decision::Replay;
+    let found = snapshot.read(&[0], pool).await.unwrap().pop().unwrap();
+    let edit = Edit::of(&found, &good.message.body, &place.inbox).unwrap();
+    let begun = Operation::begin(pool, clock, &plan, &snapshot, Some((&found, &edit)), &approval()).await.unwrap();
+    drop((begun, snapshot));
+
+    let carried = resume(&place, &plan).await;
+    assert_eq!(carried.letters[0].outcome, "replayed", "{carried:?}");
+    let request = ReceiveRequest { max: 1, wait: Duration::from_secs(1), visibility: Duration::from_secs(60) };
+    let sent = place.places.queue.receive(request).await.unwrap().pop().unwrap();
+    let as_json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    assert_eq!(as_json(&sent.body), as_json(&good.message.body));
+}
 
 /// Begins an operation, and drops all that a process has of it at one moment, as a kill does.
 async fn kill_at(place: &Place, verb: Verb, at: KilledAt) -> Plan {
