@@ -8,6 +8,7 @@
 //! This crate knows no service and no event. Nothing in it is global but what the libraries below make so (the log
 //! subscriber, the metrics recorder): tokens, settings and pools are passed as arguments.
 
+pub mod access_token;
 mod error_chain;
 pub mod health;
 pub mod http;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
+mod access_tokens;
 mod health;
 mod layers;
 mod problems;

@@ -1,0 +1,70 @@
+//! The one algorithm, by ring, for the library that knows the format of tokens.
+//!
+//! That library finds its cryptography in a place that is the process's. Without one of its own features it has none
+//! there, so no other algorithm is even compiled in.
+
+use std::sync::Once;
+
+use jsonwebtoken::{
+    Algorithm, AlgorithmFamily, DecodingKey, EncodingKey,
+    crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
+    errors::{Error, ErrorKind},
+};
+use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
+use signature::{Signer, Verifier};
+
+/// Before anything is signed or checked; the first call does it.
+pub(super) fn provide() {
+    static PROVIDER: CryptoProvider =
+        CryptoProvider { signer_factory: signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Fails only where there is one already, which this crate is alone to bring.
+        let _ = PROVIDER.install_default();
+    });
+}
+
+fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
+    match (algorithm, key.family()) {
+        (Algorithm::EdDSA, AlgorithmFamily::Ed) => {
+            // Unchecked is what ring calls a file without the public key, as OpenSSL writes it.
+            let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.as_bytes());
+            Ok(Box::new(Signing(pair.map_err(|_| ErrorKind::InvalidEddsaKey)?)))
+        }
+        _ => Err(ErrorKind::InvalidAlgorithm.into()),
+    }
+}
+
+fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
+    match (algorithm, key.family()) {
+        (Algorithm::EdDSA, AlgorithmFamily::Ed) => Ok(Box::new(Verifying(key.try_get_as_bytes()?.to_vec()))),
+        _ => Err(ErrorKind::InvalidAlgorithm.into()),
+    }
+}
+
+struct Signing(Ed25519KeyPair);
+struct Verifying(Vec<u8>);
+
+impl Signer<Vec<u8>> for Signing {
+    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
+        Ok(self.0.sign(message).as_ref().to_vec())
+    }
+}
+
+impl JwtSigner for Signing {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::EdDSA
+    }
+}
+
+impl Verifier<Vec<u8>> for Verifying {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
+        UnparsedPublicKey::new(&ED25519, &self.0).verify(message, signature).map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtVerifier for Verifying {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::EdDSA
+    }
+}
