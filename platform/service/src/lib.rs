@@ -3,7 +3,7 @@
 //! First: read its [`settings`] (all that is wrong is reported at once), start [`telemetry`], wait for its database
 //! ([`postgres`]), bind its port ([`http`]). Last: stop accepting, finish what is in hand, exit with a code that tells
 //! whether anything was lost ([`lifecycle`]). In between, every error answer is a [`problem`] document, and [`health`]
-//! says whether to send traffic here.
+//! says whether to send traffic here. Keys that services sign, seal and open with are folders of files ([`key_files`]).
 //!
 //! This crate knows no service and no event. Nothing in it is global but what the libraries below make so (the log
 //! subscriber, the metrics recorder): tokens, settings and pools are passed as arguments.
@@ -12,6 +12,7 @@ pub mod access_token;
 mod error_chain;
 pub mod health;
 pub mod http;
+pub mod key_files;
 pub mod lifecycle;
 pub mod postgres;
 pub mod problem;
