@@ -95,10 +95,11 @@ async fn apply(env: &Env, chosen: Option<Database>) -> anyhow::Result<ExitCode> 
 /// worker has run.
 async fn make_weeks(database: Database, pool: &PgPool) -> anyhow::Result<()> {
     let now = Clock::system().now();
-    match database {
-        Database::Auth => partitions::maintain(pool, OUTBOX, now).await.map(drop)?,
-        Database::User => worker::maintain_inbox(pool, now).await.map(drop)?,
-        Database::Bus => {}
+    if database.has_outbox() {
+        partitions::maintain(pool, OUTBOX, now).await?;
+    }
+    if database.has_inbox() {
+        worker::maintain_inbox(pool, now).await?;
     }
     Ok(())
 }
@@ -161,23 +162,36 @@ fn new(database: Database, folder: &Path, name: &str) -> anyhow::Result<PathBuf>
     Ok(file)
 }
 
-/// Of the chosen database, or of all that are in use.
+/// Of the chosen database, or of all that are in use: the bus where events travel in it, and a consumer that not every
+/// installation has where its own variable names a database.
 fn settings_of(env: &Env, chosen: Option<Database>) -> Result<Vec<(Database, PostgresSettings)>, SettingErrors> {
     let mut wrong = SettingErrors::default();
     let embedded = chosen.is_none() && wrong.keep(BusSettings::from_env(env)).is_some_and(|bus| bus.is_embedded());
-    let in_use = |database: &Database| match chosen {
-        Some(chosen) => chosen == *database,
-        None => embedded || *database != Database::Bus,
+    let in_use = |database: &Database| match (chosen, database) {
+        (Some(chosen), database) => chosen == *database,
+        (None, Database::Auth | Database::User) => true,
+        (None, Database::Bus) => embedded,
+        (None, Database::Mailer) => is_named(env, *database),
     };
     let mut settings_of = |database: Database| {
         wrong.keep(match database {
             Database::Bus => bus_database(env),
-            Database::Auth | Database::User => PostgresSettings::from_env(env, &database.name().to_uppercase()),
+            _ => PostgresSettings::from_env(env, &database.name().to_uppercase()),
         })
     };
     let used = Database::ALL.into_iter().filter(in_use);
     let read: Vec<_> = used.filter_map(|database| Some((database, settings_of(database)?))).collect();
     if wrong.is_empty() { Ok(read) } else { Err(wrong) }
+}
+
+/// Whether a database's own variable is set, also to what is no URL. One that isn't used is said to be left out.
+fn is_named(env: &Env, database: Database) -> bool {
+    let variable = format!("{}_DATABASE_URL", database.name().to_uppercase());
+    let is_named = !matches!(env.optional(&variable), Ok(None));
+    if !is_named {
+        eprintln!("{} is left out, since {variable} is not set", database.folder());
+    }
+    is_named
 }
 
 async fn connect(env: &Env, database: Database, settings: &PostgresSettings) -> anyhow::Result<PgConnection> {

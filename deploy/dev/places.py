@@ -112,7 +112,7 @@ POSTGRES_SERVERS = (
     PostgresServer("auth", 5433, ("auth",), used=True),
     PostgresServer("product", 5434, ("product",), used=False),
     PostgresServer("user", 5435, ("user",), used=True),
-    PostgresServer("platform", 5436, ("bus",), used=True),
+    PostgresServer("platform", 5436, ("bus", "mailer"), used=True),
 )
 REDIS = Place("redis", 6379, 6379)
 LOCALSTACK = Place("localstack", 4566, 4566)

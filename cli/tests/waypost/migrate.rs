@@ -87,3 +87,32 @@ async fn the_bus_is_migrated_where_it_is_in_use_and_what_it_stands_on_is_missed(
 }
 
 const PATIENCE: (&str, &str) = ("STARTUP_PATIENCE_SECONDS", "1");
+
+#[tokio::test]
+async fn the_mailers_database_is_migrated_where_it_is_named_and_said_to_be_left_out_where_it_is_not() {
+    let (auth, user, mailer) = tokio::join!(
+        TestDatabase::empty("AUTH_DATABASE_URL"),
+        TestDatabase::empty("USER_DATABASE_URL"),
+        TestDatabase::empty("MAILER_DATABASE_URL")
+    );
+    let without = [("AUTH_DATABASE_URL", auth.url.as_str()), ("USER_DATABASE_URL", user.url.as_str())];
+    let (code, stdout, stderr) = run(&["migrate"], &without).await;
+    assert_eq!(code, 0, "{stderr}");
+    assert!(!stdout.contains("mailer_db"), "{stdout}");
+    assert!(stderr.contains("mailer_db is left out, since MAILER_DATABASE_URL is not set"), "{stderr}");
+
+    let with = [without[0], without[1], ("MAILER_DATABASE_URL", mailer.url.as_str())];
+    assert_eq!(run(&["migrate", "check"], &with).await.0, 1);
+    let (code, stdout, stderr) = run(&["migrate"], &with).await;
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stdout.contains("mailer_db: applied 20261126064000 inbox") && !stderr.contains("left out"),
+        "{stdout}{stderr}"
+    );
+    let weeks: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_inherits").fetch_one(&mailer.pool).await.unwrap();
+    assert!(weeks >= 14, "{weeks} weeks of event_logs and event_failures");
+
+    let (code, _, stderr) = run(&["migrate", "--database", "mailer"], &without).await;
+    assert_eq!(code, 2);
+    assert!(stderr.contains("MAILER_DATABASE_URL is not set"), "{stderr}");
+}

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
+mod inboxes;
+
 use std::time::{Duration, Instant};
 
 use fixtures::{TestDatabase, eventually};
@@ -17,6 +19,7 @@ async fn empty(database: Database) -> TestDatabase {
     TestDatabase::empty(match database {
         Database::Auth => "AUTH_DATABASE_URL",
         Database::User => "USER_DATABASE_URL",
+        Database::Mailer => "MAILER_DATABASE_URL",
         Database::Bus => "BUS_DATABASE_URL",
     })
     .await
