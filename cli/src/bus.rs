@@ -36,15 +36,15 @@ impl BusSettings {
         Ok(Self { kind, names, patience })
     }
 
-    /// Reads this consumer's queue at a URL that is known already (`SQS_QUEUE_URL`), instead of looking it up.
-    pub fn with_queue_url(mut self, consumer: &str, url: Option<&str>) -> Result<Self, SettingError> {
-        match (&mut self.kind, url) {
-            (BusKind::Sns(aws), Some(url)) => {
+    /// Reads this consumer's queue at a URL that a variable names, instead of looking it up.
+    pub fn with_queue_url(mut self, consumer: &str, named: Option<(String, &str)>) -> Result<Self, SettingError> {
+        match (&mut self.kind, named) {
+            (BusKind::Sns(aws), Some((_, url))) => {
                 aws.queue_urls.insert(self.names.queue(consumer), url.to_owned());
             }
-            (_, Some(url)) => {
+            (_, Some((variable, url))) => {
                 let should_be = "unset, since EVENT_PUBLISHER_TYPE is not sns";
-                return Err(SettingError::wrong(SQS_QUEUE_URL, url, should_be));
+                return Err(SettingError::wrong(&variable, url, should_be));
             }
             (_, None) => {}
         }

@@ -10,10 +10,7 @@ use messaging::Names;
 use serde::Serialize;
 
 use self::folder::Folder;
-use crate::{landscape::landscape, outln};
-
-/// What is said of each service beside its code.
-const ABOUTS: &[(&str, &str)] = &[(auth_service::NAME, auth_service::ABOUT), (user_service::NAME, user_service::ABOUT)];
+use crate::{consumers::CONSUMERS, landscape::landscape, outln};
 
 #[derive(Debug, Subcommand)]
 pub enum Catalog {
@@ -64,7 +61,13 @@ impl Catalog {
 
 /// The catalog tells what an installation without a prefix has.
 fn catalog_of(landscape: &Landscape) -> Result<Files, Vec<Problem>> {
-    catalog_files(&CatalogSource { landscape, names: &Names::default(), abouts: ABOUTS })
+    catalog_files(&CatalogSource { landscape, names: &Names::default(), abouts: &abouts() })
+}
+
+/// What is said of each service beside its code. One that sends and consumes says the same as both.
+fn abouts() -> Vec<(&'static str, &'static str)> {
+    let senders = [(auth_service::NAME, auth_service::ABOUT)];
+    senders.into_iter().chain(CONSUMERS.iter().map(|row| (row.name, row.about))).collect()
 }
 
 fn build(place: Place, expected: Result<Files, Vec<Problem>>, dry_run: bool, json: bool) -> anyhow::Result<ExitCode> {
@@ -217,7 +220,7 @@ mod tests {
         let landscape = landscape();
         let senders = landscape.senders.iter().map(|sender| sender.service);
         for name in senders.chain(landscape.subscribers.iter().map(|subscriber| subscriber.consumer.as_str())) {
-            assert!(ABOUTS.iter().any(|(service, _)| *service == name), "{name} has no about.md");
+            assert!(abouts().iter().any(|(service, _)| *service == name), "{name} has no about.md");
         }
     }
 }

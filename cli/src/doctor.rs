@@ -15,19 +15,6 @@ mod timing;
 
 use std::process::ExitCode;
 
-use clap::Args;
-use messaging::{Bus, Prune};
-use migrations::Database;
-use schemas::Clock;
-use secrecy::ExposeSecret;
-use service::{
-    ErrorChain, lifecycle,
-    postgres::{PostgresSettings, database_url},
-    settings::{Env, SettingErrors, all},
-};
-use sqlx::{Connection, PgConnection};
-use worker::WorkerSettings;
-
 pub use self::{
     check::{Check, Finding},
     queues::Needs,
@@ -41,13 +28,27 @@ use self::{
 };
 use crate::{
     bus::BusSettings,
+    consumers::{ConsumerProcess, SomeConsumers},
     landscape::topology,
     outln, remedy,
-    run::{UserWorker, process_of},
+    run::InboxSettings,
 };
+use clap::Args;
+use messaging::{Bus, Prune};
+use migrations::Database;
+use schemas::Clock;
+use secrecy::ExposeSecret;
+use service::{
+    ErrorChain, lifecycle,
+    postgres::{PostgresSettings, database_url},
+    settings::{Env, SettingErrors, all},
+};
+use sqlx::{Connection, PgConnection};
 
 #[derive(Debug, Args)]
 pub struct Doctor {
+    #[command(flatten)]
+    consumers: SomeConsumers,
     /// Print every check as JSON, with its outcome
     #[arg(long)]
     json: bool,
@@ -56,25 +57,46 @@ pub struct Doctor {
     strict: bool,
 }
 
-impl Doctor {
-    pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let (UserWorker { database, bus, worker, .. }, grace, url) = all((
-            UserWorker::from_env(env),
-            lifecycle::grace_from_env(env),
-            database_url(env, &Database::User.name().to_uppercase()),
-        ))?;
-        let mut checks = timing::judge(&worker, grace, bus.is_embedded());
-        let transactions = u32::try_from(worker.concurrency).unwrap_or(u32::MAX);
+/// A consumer that is looked at, with what its worker is told.
+struct Examined {
+    row: &'static ConsumerProcess,
+    settings: InboxSettings,
+    pool: Pool,
+}
+
+impl Examined {
+    fn from_env(env: &Env, row: &'static ConsumerProcess, several: bool) -> Result<Self, SettingErrors> {
+        let (settings, url) = all((InboxSettings::from_env(env, row, several), database_url(env, &row.prefix())))?;
+        let transactions = u32::try_from(settings.worker.concurrency).unwrap_or(u32::MAX);
         let pool = Pool {
             variable: url.variable,
             has_parameters: url.url.expose_secret().contains('?'),
-            limit: database.connection_limit,
+            limit: settings.database.connection_limit,
             needed: transactions.saturating_add(OF_ITS_OWN),
             beside: 0,
         };
-        checks.push(pool.judge(&database.to_string()));
-        checks.extend(look_at_database(Database::User, &database, &bus, &pool).await);
-        checks.extend(look_at_bus(env, &bus, &worker).await?);
+        Ok(Self { row, settings, pool })
+    }
+}
+
+impl Doctor {
+    pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
+        let rows = self.consumers.get(env);
+        let mut wrong = SettingErrors::default();
+        let grace = wrong.keep(lifecycle::grace_from_env(env));
+        let read = |row: &&'static ConsumerProcess| wrong.keep(Examined::from_env(env, row, rows.len() > 1));
+        let examined: Vec<_> = rows.iter().filter_map(read).collect();
+        let (Some(grace), Some(Examined { settings: first, .. }), true) = (grace, examined.first(), wrong.is_empty())
+        else {
+            return Err(wrong.into());
+        };
+        // Times are the same for all.
+        let mut checks = timing::judge(&first.worker, grace, first.bus.is_embedded());
+        for Examined { row, settings, pool } in &examined {
+            checks.push(pool.judge(&settings.database.to_string()));
+            checks.extend(look_at_database(row.database, &settings.database, &settings.bus, pool).await);
+        }
+        checks.extend(look_at_bus(env, &examined).await?);
         self.tell(&checks)
     }
 
@@ -125,9 +147,9 @@ async fn look_at_database(
     };
     let is_migrated = migrated.finding().is_none();
     checks.push(migrated);
-    if database == Database::User && is_migrated {
+    if database.has_inbox() && is_migrated {
         let pool = settings.connect_lazy("waypost-doctor");
-        match look_at_weeks(&pool, Clock::system().now()).await {
+        match look_at_weeks(database, &pool, Clock::system().now()).await {
             Ok(weeks) => checks.extend(weeks),
             Err(error) => checks.push(untried("inbox-weeks", &error)),
         }
@@ -141,9 +163,13 @@ async fn connect(settings: &PostgresSettings, bus: &BusSettings) -> anyhow::Resu
     Ok(PgConnection::connect_with(&settings.connect_options()).await?)
 }
 
-async fn look_at_bus(env: &Env, settings: &BusSettings, worker: &WorkerSettings) -> Result<Vec<Check>, SettingErrors> {
+async fn look_at_bus(env: &Env, examined: &[Examined]) -> Result<Vec<Check>, SettingErrors> {
     const ID: &str = "bus-answers";
     const ABOUT: &str = "the bus";
+    let mut settings = BusSettings::from_env(env)?;
+    for Examined { row, .. } in examined {
+        settings = settings.with_queue_url(row.name, row.queue_url(env, examined.len() > 1)?)?;
+    }
     let mut checks = Vec::new();
     if let Some(database) = settings.database() {
         let url = env.optional("BUS_DATABASE_URL")?.unwrap_or_default();
@@ -155,7 +181,7 @@ async fn look_at_bus(env: &Env, settings: &BusSettings, worker: &WorkerSettings)
             // It listens for messages on one of its own.
             beside: 1,
         };
-        checks.extend(look_at_database(Database::Bus, database, settings, &pool).await);
+        checks.extend(look_at_database(Database::Bus, database, &settings, &pool).await);
         if checks.iter().any(|check| matches!(check.finding(), Some((Error, _)))) {
             checks.push(Check::untried(ID, ABOUT, "its database is not as it should be"));
             return Ok(checks);
@@ -172,22 +198,23 @@ async fn look_at_bus(env: &Env, settings: &BusSettings, worker: &WorkerSettings)
         }
     };
     checks.push(Check::ok(ID, ABOUT));
-    checks.extend(look_at_queues(&*bus, settings, worker).await);
+    checks.extend(look_at_queues(&*bus, &settings, examined).await);
     Ok(checks)
 }
 
 /// First what a worker may see itself, then the comparison, which takes more.
-async fn look_at_queues(bus: &dyn Bus, settings: &BusSettings, worker: &WorkerSettings) -> Vec<Check> {
+async fn look_at_queues(bus: &dyn Bus, settings: &BusSettings, examined: &[Examined]) -> Vec<Check> {
     let (topology, names) = (topology(), bus.names());
     let mut checks = Vec::new();
-    for subscriber in &topology.subscribers {
+    for Examined { row, settings, .. } in examined {
+        let subscriber = (row.registered)().subscriber();
         let about = queues::queue_named(&names.queue(&subscriber.consumer));
         match bus.inspect(&subscriber.consumer).await {
-            Ok(facts) => checks.extend(Needs::of(subscriber, names, worker, settings.remedies()).judge(&facts)),
+            Ok(facts) => checks.extend(Needs::of(&subscriber, names, settings).judge(&facts)),
             Err(error) => checks.push(Check::untried("queue-exists", &about, ErrorChain(&error).to_string())),
         }
         match bus.try_permissions(&subscriber.consumer).await {
-            Ok(permissions) => checks.extend(permissions::judge(&permissions, process_of(&subscriber.consumer))),
+            Ok(permissions) => checks.extend(permissions::judge(&permissions, row.process)),
             Err(error) => checks.push(Check::untried("may-find", &about, ErrorChain(&error).to_string())),
         }
     }

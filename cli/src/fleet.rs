@@ -5,17 +5,20 @@ use std::process::ExitCode;
 use clap::Args;
 use schemas::Clock;
 use serde::Serialize;
-use service::{
-    postgres::PostgresSettings,
-    settings::{Env, all},
-};
+use service::settings::{Env, SettingErrors};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use worker::Seen;
 
-use crate::{bus::patience, outln};
+use crate::{
+    bus::patience,
+    consumers::{ConsumerProcess, SomeConsumers},
+    outln,
+};
 
 #[derive(Debug, Args)]
 pub struct Fleet {
+    #[command(flatten)]
+    consumers: SomeConsumers,
     /// Print them as JSON
     #[arg(long)]
     json: bool,
@@ -43,24 +46,33 @@ struct Row {
 }
 
 impl Fleet {
-    /// 1 where nobody works.
+    /// 1 where nobody works for one of them.
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let (database, patience) = all((PostgresSettings::from_env(env, "USER"), patience(env)))?;
-        database.wait_until_ready(patience).await?;
-        let pool = database.connect_lazy("waypost-fleet");
+        let consumers = self.consumers.get(env);
+        let mut wrong = SettingErrors::default();
+        let patience = wrong.keep(patience(env));
+        let read = |row: &&'static ConsumerProcess| Some((*row, wrong.keep(row.database(env))?));
+        let databases: Vec<_> = consumers.iter().filter_map(read).collect();
+        let (Some(patience), true) = (patience, wrong.is_empty()) else { return Err(wrong.into()) };
         let now = Clock::system().now();
-        let rows: Vec<_> = worker::fleet(&pool).await?.into_iter().map(|seen| row(seen, now)).collect();
+        let mut rows = Vec::new();
+        for (_, database) in &databases {
+            database.wait_until_ready(patience).await?;
+            let pool = database.connect_lazy("waypost-fleet");
+            rows.extend(worker::fleet(&pool).await?.into_iter().map(|seen| row(seen, now)));
+        }
         if self.json {
             outln!("{}", serde_json::to_string_pretty(&rows)?);
         } else if !rows.is_empty() {
             print(&rows, now)?;
         }
-        let alive = rows.iter().filter(|row| row.state != GONE).count();
-        if alive > 0 {
-            return Ok(ExitCode::SUCCESS);
+        let is_served = |consumer: &str| rows.iter().any(|row| row.consumer == consumer && row.state != GONE);
+        let mut code = ExitCode::SUCCESS;
+        for ConsumerProcess { name, process, .. } in consumers.iter().filter(|consumer| !is_served(consumer.name)) {
+            eprintln!("no worker is at work for {name}: `waypost run {process}` starts one");
+            code = ExitCode::FAILURE;
         }
-        eprintln!("no worker is at work: `waypost run user-worker` starts one");
-        Ok(ExitCode::FAILURE)
+        Ok(code)
     }
 }
 

@@ -8,36 +8,36 @@ use std::{
 
 use anyhow::Context;
 use auth_service::AuthSettings;
-use clap::{Args, ValueEnum};
+use clap::{Args, builder::PossibleValuesParser};
 use reqwest::Client;
 use service::settings::{Env, SettingErrors};
 
 use crate::{
+    consumers::{CONSUMERS, ConsumerProcess},
     outln,
-    run::{RELAY_ADMIN, WORKER_ADMIN},
+    run::{RELAY, RELAY_ADMIN},
 };
 
 #[derive(Debug, Args)]
 pub struct HealthCheck {
     /// The service, which is looked for where its own settings have it listen
-    service: Listening,
+    #[arg(value_parser = listening())]
+    service: String,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Listening {
-    AuthService,
-    UserWorker,
-    Relay,
+fn listening() -> PossibleValuesParser {
+    let workers = CONSUMERS.iter().map(|row| row.process);
+    [auth_service::NAME].into_iter().chain(workers).chain([RELAY]).into()
 }
 
 const PATIENCE: Duration = Duration::from_secs(4);
 
 impl HealthCheck {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let listen = match self.service {
-            Listening::AuthService => AuthSettings::listen(env),
-            Listening::UserWorker => WORKER_ADMIN.read(env),
-            Listening::Relay => RELAY_ADMIN.read(env),
+        let listen = match ConsumerProcess::of_process(&self.service) {
+            Some(row) => row.admin.read(env),
+            None if self.service == RELAY => RELAY_ADMIN.read(env),
+            None => AuthSettings::listen(env),
         };
         let url = format!("http://{}/readyz", reachable(listen.map_err(SettingErrors::from)?));
         let client = Client::builder().no_proxy().timeout(PATIENCE).build()?;

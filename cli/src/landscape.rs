@@ -4,8 +4,10 @@ use contracts::{Landscape, Reader, Sender};
 use messaging::Topology;
 use worker::Consumer;
 
+use crate::consumers::CONSUMERS;
+
 pub fn landscape() -> Landscape {
-    let consumers = [user_service::consumer()];
+    let consumers: Vec<_> = CONSUMERS.iter().map(|row| (row.registered)()).collect();
     Landscape {
         senders: vec![Sender { service: auth_service::NAME, events: auth_service::SENDS.iter().copied().collect() }],
         readers: consumers.iter().flat_map(readers).collect(),

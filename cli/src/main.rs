@@ -6,6 +6,7 @@
 mod bus;
 mod catalog;
 mod completions;
+mod consumers;
 mod demo;
 mod dlq;
 mod doctor;

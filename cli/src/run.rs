@@ -7,7 +7,8 @@ mod auth_service;
 mod queue_check;
 mod relay;
 mod settings;
-mod user_worker;
+mod worker;
+mod worker_name;
 
 use std::{fmt, process::ExitCode};
 
@@ -22,25 +23,29 @@ use self::{
     auth_service::AuthService,
     relay::RelayProcess,
     settings::{RelayPlace, relay_place},
+    worker::WorkerProcess,
+    worker_name::WorkerName,
 };
 pub use self::{
-    settings::{RELAY_ADMIN, WORKER_ADMIN},
-    user_worker::UserWorker,
+    relay::NAME as RELAY,
+    settings::{AdminListen, RELAY_ADMIN},
+    worker::InboxSettings,
 };
+use crate::consumers::{Configured, ConsumerProcess, LeftOut};
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum Run {
     /// Accounts over HTTP, with its relay unless that runs standalone
     AuthService,
-    /// The worker that builds user profiles
-    UserWorker,
+    #[command(flatten)]
+    Worker(WorkerName),
     /// A relay in a process of its own
     Relay {
         /// Whose outbox
         #[arg(long)]
         service: Producer,
     },
-    /// Every service in this one process, for a small machine
+    /// Every service in this one process, for a small machine; a consumer's worker where its database is named
     All,
 }
 
@@ -55,7 +60,9 @@ pub enum Producer {
 pub struct Services {
     auth: Option<AuthService>,
     relay: Option<RelayProcess>,
-    worker: Option<UserWorker>,
+    workers: Vec<WorkerProcess>,
+    /// Consumers that no worker here reads for.
+    left_out: Vec<LeftOut>,
 }
 
 impl Run {
@@ -69,7 +76,7 @@ impl Run {
         let traces = telemetry::start(&logging, traces.as_ref(), self.name())?;
         let lifecycle = Lifecycle::with_signals(grace)?;
         let metrics = Metrics::start(self.name())?;
-        worker::describe_metrics();
+        ::worker::describe_metrics();
         messaging::describe_metrics();
         lifecycle.spawn("metrics", metrics.clone().keep_up(lifecycle.soft()));
         let started = services.start(&lifecycle, &metrics).await;
@@ -90,7 +97,9 @@ impl Run {
         let none = Services::default();
         match self {
             Self::AuthService => Ok(Services { auth: Some(AuthService::from_env(env)?), ..none }),
-            Self::UserWorker => Ok(Services { worker: Some(UserWorker::from_env(env)?), ..none }),
+            Self::Worker(WorkerName(row)) => {
+                Ok(Services { workers: vec![WorkerProcess::from_env(env, row, false)?], ..none })
+            }
             Self::Relay { service } => Ok(Services { relay: Some(RelayProcess::from_env(env, service)?), ..none }),
             Self::All => {
                 let relay = match relay_place(env) {
@@ -98,8 +107,9 @@ impl Run {
                     // What is wrong with it, auth-service says.
                     _ => Ok(None),
                 };
-                let (auth, relay, worker) = all((AuthService::from_env(env), relay, UserWorker::from_env(env)))?;
-                Ok(Services { auth: Some(auth), relay, worker: Some(worker) })
+                let Configured { used, left_out } = Configured::of(env);
+                let (auth, relay, workers) = all((AuthService::from_env(env), relay, workers(env, &used)))?;
+                Ok(Services { auth: Some(auth), relay, workers, left_out })
             }
         }
     }
@@ -107,31 +117,38 @@ impl Run {
     fn name(self) -> &'static str {
         match self {
             Self::AuthService => ::auth_service::NAME,
-            Self::UserWorker => user_worker::NAME,
+            Self::Worker(WorkerName(row)) => row.process,
             Self::Relay { .. } => relay::NAME,
             Self::All => "all",
         }
     }
 }
 
+fn workers(env: &Env, rows: &[&'static ConsumerProcess]) -> Result<Vec<WorkerProcess>, SettingErrors> {
+    let mut wrong = SettingErrors::default();
+    let read = |row: &&'static ConsumerProcess| wrong.keep(WorkerProcess::from_env(env, row, rows.len() > 1));
+    let workers: Vec<_> = rows.iter().filter_map(read).collect();
+    if wrong.is_empty() { Ok(workers) } else { Err(wrong) }
+}
+
 /// The process that reads a consumer's queue.
 pub fn process_of(consumer: &str) -> &str {
-    match consumer {
-        user_service::NAME => user_worker::NAME,
-        other => other,
-    }
+    ConsumerProcess::named(consumer).map_or(consumer, |row| row.process)
 }
 
 impl Services {
     async fn start(self, lifecycle: &Lifecycle, metrics: &Metrics) -> anyhow::Result<()> {
-        let Self { auth, relay, worker } = self;
+        let Self { auth, relay, workers, left_out } = self;
+        for row in left_out {
+            tracing::warn!("{row}: nothing here reads its queue");
+        }
         if let Some(auth) = auth {
             auth.start(lifecycle, metrics.clone()).await?;
         }
         if let Some(relay) = relay {
             relay.start(lifecycle, metrics.clone()).await?;
         }
-        if let Some(worker) = worker {
+        for worker in workers {
             worker.start(lifecycle, metrics.clone()).await?;
         }
         Ok(())

@@ -12,8 +12,8 @@ use messaging::Bus;
 use redrive::{Approval, Inbox, Look, Places, Snapshot};
 use schemas::Clock;
 use service::{
-    postgres::PostgresSettings,
-    settings::{Env, all},
+    ErrorChain,
+    settings::{Env, SettingErrors, all},
 };
 use sqlx::PgPool;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,13 +21,23 @@ use tokio_util::sync::CancellationToken;
 use worker::Consumer;
 
 use super::Interrupted;
-use crate::{Usage, bus::BusSettings};
+use crate::{
+    Usage,
+    bus::BusSettings,
+    consumers::{ConsumerProcess, OneConsumer},
+};
 
 #[derive(Debug, Args)]
 pub struct Source {
-    /// Whose dead letters
-    #[arg(long, default_value = user_service::NAME)]
-    consumer: String,
+    #[command(flatten)]
+    consumer: OneConsumer,
+    #[command(flatten)]
+    look: LookSettings,
+}
+
+/// Where and how to look, whoever's letters they are.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LookSettings {
     /// What SNS could not deliver, instead of what workers gave up
     #[arg(long)]
     undelivered: bool,
@@ -71,11 +81,6 @@ fn actor(env: &Env) -> anyhow::Result<String> {
     Ok("unknown".to_owned())
 }
 
-/// Every consumer that this binary knows.
-pub fn consumers() -> [Consumer; 1] {
-    [user_service::consumer()]
-}
-
 /// Everything that a command works with.
 pub struct Desk {
     pub bus: Arc<dyn Bus>,
@@ -87,18 +92,19 @@ pub struct Desk {
 }
 
 impl Source {
-    /// Another one than the command line's.
-    pub fn of(consumer: &str, undelivered: bool, lease: u64) -> Self {
-        Self { consumer: consumer.to_owned(), undelivered, lease, most: Look::default().most }
+    pub async fn open(&self, env: &Env) -> anyhow::Result<Desk> {
+        self.look.open(env, self.consumer.get()).await
+    }
+}
+
+impl LookSettings {
+    pub fn new(undelivered: bool, lease: u64) -> Self {
+        Self { undelivered, lease, most: Look::default().most }
     }
 
-    pub async fn open(&self, env: &Env) -> anyhow::Result<Desk> {
-        let known = consumers();
-        let names: Vec<_> = known.iter().map(Consumer::name).collect();
-        let consumer = known.iter().find(|consumer| consumer.name() == self.consumer).cloned();
-        let consumer = consumer
-            .ok_or_else(|| Usage(format!("no such consumer `{}`; there is: {}", self.consumer, names.join(", "))))?;
-        let (settings, database) = all((BusSettings::from_env(env), PostgresSettings::from_env(env, "USER")))?;
+    pub async fn open(self, env: &Env, row: &ConsumerProcess) -> anyhow::Result<Desk> {
+        let consumer = (row.registered)();
+        let (settings, database) = all((BusSettings::from_env(env), row.database(env)))?;
         if self.undelivered && settings.is_embedded() {
             let why = "--undelivered: the bus in PostgreSQL delivers in the transaction that publishes, so there is nothing \
                        that it could not deliver";
@@ -122,6 +128,16 @@ impl Source {
             bus,
         })
     }
+}
+
+/// Where a look is at several consumers, one that can't be looked at is told and passed over. Settings are about all of
+/// them, and so is somebody who wants an end.
+pub fn pass_over(consumer: &ConsumerProcess, of: usize, error: anyhow::Error) -> anyhow::Result<()> {
+    if of < 2 || error.is::<SettingErrors>() || error.is::<Interrupted>() {
+        return Err(error);
+    }
+    eprintln!("{} was not looked at: {}", consumer.name, ErrorChain(error.as_ref()));
+    Ok(())
 }
 
 impl Desk {

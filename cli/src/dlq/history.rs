@@ -3,14 +3,11 @@ use std::process::ExitCode;
 use clap::Args;
 use redrive::audit;
 use serde_json::json;
-use service::{
-    postgres::PostgresSettings,
-    settings::{Env, all},
-};
+use service::settings::{Env, all};
 use uuid::Uuid;
 
 use super::NOTHING_MATCHED;
-use crate::{bus::patience, moment, outln, table};
+use crate::{bus::patience, consumers::OneConsumer, moment, outln, table};
 
 /// Nobody can change what is on record: the tables refuse it.
 #[derive(Debug, Args)]
@@ -26,6 +23,8 @@ pub struct History {
     /// Everything that was done to this letter
     #[arg(long, value_name = "ID")]
     letter: Option<String>,
+    #[command(flatten)]
+    of: OneConsumer,
     /// No more than this many
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u32,
@@ -36,7 +35,7 @@ pub struct History {
 
 impl History {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let (database, patience) = all((PostgresSettings::from_env(env, "USER"), patience(env)))?;
+        let (database, patience) = all((self.of.get().database(env), patience(env)))?;
         database.wait_until_ready(patience).await?;
         let pool = database.connect_lazy("waypost-dlq");
         if let Some(letter) = &self.letter {

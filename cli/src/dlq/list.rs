@@ -7,8 +7,13 @@ use serde::Serialize;
 use service::settings::Env;
 use time::OffsetDateTime;
 
-use super::desk::{Desk, Source, consumers};
-use crate::{FAILED, bus::BusSettings, moment, outln, table};
+use super::desk::{Desk, LookSettings, pass_over};
+use crate::{
+    FAILED,
+    bus::BusSettings,
+    consumers::{ConsumerProcess, SomeConsumers},
+    moment, outln, table,
+};
 
 /// Every consumer's dead-letter queue, and what SNS could not deliver to it.
 #[derive(Debug, Args)]
@@ -17,6 +22,8 @@ Examples:
   waypost dlq list                                            where to look first
   waypost dlq list --exit-code || page-somebody               1 where anything is dead")]
 pub struct List {
+    #[command(flatten)]
+    consumers: SomeConsumers,
     /// Seconds for which messages stay hidden if this process is killed while it looks
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(2..=43_200))]
     lease: u64,
@@ -59,28 +66,39 @@ const HOUR: time::Duration = time::Duration::HOUR;
 
 impl List {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let mut rows = Vec::new();
         let embedded = BusSettings::from_env(env)?.is_embedded();
-        for consumer in consumers() {
-            for undelivered in [false, true] {
-                if undelivered && embedded {
-                    continue;
+        let consumers = self.consumers.get(env);
+        let (mut rows, mut unseen) = (Vec::new(), false);
+        for consumer in &consumers {
+            match self.look(env, consumer, embedded).await {
+                Ok(found) => rows.extend(found),
+                Err(error) => {
+                    pass_over(consumer, consumers.len(), error)?;
+                    unseen = true;
                 }
-                let source = Source::of(consumer.name(), undelivered, self.lease);
-                rows.push(row(&source.open(env).await?, undelivered).await?);
             }
         }
         let dead: usize = rows.iter().map(|row| row.letters).sum();
         if self.json {
             outln!("{}", serde_json::to_string_pretty(&rows)?);
-        } else {
+        } else if !rows.is_empty() {
             print(&rows)?;
             match dead {
                 0 => eprintln!("no dead letters"),
                 dead => eprintln!("{dead} dead letters; `waypost dlq groups` tells what is wrong with them"),
             }
         }
-        Ok(if self.exit_code && dead > 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+        Ok(if unseen || self.exit_code && dead > 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    }
+
+    /// At a consumer's dead letters, and at what could not be delivered to it.
+    async fn look(&self, env: &Env, consumer: &ConsumerProcess, embedded: bool) -> anyhow::Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        for undelivered in [false, true].into_iter().filter(|undelivered| !(*undelivered && embedded)) {
+            let desk = LookSettings::new(undelivered, self.lease).open(env, consumer).await?;
+            rows.push(row(&desk, undelivered).await?);
+        }
+        Ok(rows)
     }
 }
 

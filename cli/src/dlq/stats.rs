@@ -5,10 +5,11 @@ use serde::Serialize;
 use service::settings::Env;
 use time::OffsetDateTime;
 
-use super::desk::{Desk, Source, until_somebody_stops};
-use crate::{moment, outln, table};
+use super::desk::{Desk, LookSettings, pass_over, until_somebody_stops};
+use crate::{FAILED, consumers::SomeConsumers, moment, outln, table};
 
-/// What queues and tables count, roughly: nothing is received, so nothing is held.
+/// What queues and tables count, roughly: nothing is received, so nothing is held. Where there are several consumers, each
+/// has a line, and an object in JSON.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -17,7 +18,9 @@ Examples:
   waypost dlq stats --watch --json | jq .deadLetters.visible")]
 pub struct Stats {
     #[command(flatten)]
-    source: Source,
+    consumers: SomeConsumers,
+    #[command(flatten)]
+    look: LookSettings,
     /// Go on until Ctrl-C
     #[arg(long)]
     watch: bool,
@@ -58,32 +61,37 @@ struct Arrivals {
 
 impl Stats {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let desk = self.source.open(env).await?;
-        let mut tick = tokio::time::interval(Duration::from_secs(self.every));
-        if !self.watch {
-            self.print(&look(&desk).await?, true)?;
-            return Ok(ExitCode::SUCCESS);
+        let consumers = self.consumers.get(env);
+        let mut desks = Vec::new();
+        for consumer in &consumers {
+            match self.look.open(env, consumer).await {
+                Ok(desk) => desks.push(desk),
+                Err(error) => pass_over(consumer, consumers.len(), error)?,
+            }
         }
+        let code = if desks.len() < consumers.len() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
+        if !self.watch {
+            self.print(&desks, true).await?;
+            return Ok(code);
+        }
+        let mut tick = tokio::time::interval(Duration::from_secs(self.every));
         let stop = until_somebody_stops();
         let mut first = true;
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
-            self.print(&look(&desk).await?, first)?;
+            self.print(&desks, first).await?;
             first = false;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(code)
     }
 
-    fn print(&self, tick: &Tick, header: bool) -> anyhow::Result<()> {
-        if self.json {
-            outln!("{}", serde_json::to_string(tick)?);
-            return Ok(());
-        }
-        let Tick { at, queue, dead_letters, last_hour, last_minute } = tick;
-        let hour: i64 = last_hour.iter().map(|one| one.letters).sum();
-        let top = last_hour.first().map_or_else(String::new, |top| format!("{} {}", top.letters, top.reason));
-        if header {
+    async fn print(&self, desks: &[Desk], header: bool) -> anyhow::Result<()> {
+        // Of one it goes without saying.
+        let names = desks.iter().map(|desk| desk.consumer.name()).filter(|_| desks.len() > 1);
+        let width = names.map(|name| name.len() + 2).max().unwrap_or_default();
+        if header && !self.json {
+            let consumer = if width > 0 { "CONSUMER" } else { "" };
             outln!(
-                "{:<20}  {:>8}  {:>8}  {:>6}  {:>10}  {:>9}  TOP",
+                "{:<20}  {consumer:<width$}{:>8}  {:>8}  {:>6}  {:>10}  {:>9}  TOP",
                 "AT",
                 "WAITING",
                 "IN HAND",
@@ -92,14 +100,25 @@ impl Stats {
                 "LAST HOUR"
             );
         }
-        outln!(
-            "{:<20}  {:>8}  {:>8}  {:>6}  {last_minute:>10}  {hour:>9}  {}",
-            moment::shown(*at),
-            queue.visible,
-            queue.in_flight,
-            dead_letters.visible + dead_letters.in_flight,
-            table::shortened(&top, 10),
-        );
+        for desk in desks {
+            let tick = look(desk).await?;
+            if self.json {
+                outln!("{}", serde_json::to_string(&tick)?);
+                continue;
+            }
+            let Tick { at, queue, dead_letters, last_hour, last_minute } = tick;
+            let hour: i64 = last_hour.iter().map(|one| one.letters).sum();
+            let top = last_hour.first().map_or_else(String::new, |top| format!("{} {}", top.letters, top.reason));
+            let name = if width > 0 { desk.consumer.name() } else { "" };
+            outln!(
+                "{:<20}  {name:<width$}{:>8}  {:>8}  {:>6}  {last_minute:>10}  {hour:>9}  {}",
+                moment::shown(at),
+                queue.visible,
+                queue.in_flight,
+                dead_letters.visible + dead_letters.in_flight,
+                table::shortened(&top, 10),
+            );
+        }
         Ok(())
     }
 }

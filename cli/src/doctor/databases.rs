@@ -172,28 +172,33 @@ pub fn judge_migrations(database: Database, about: &str, prepared: bool, status:
 }
 
 /// Weeks that are missing at `now` or ahead of it.
-pub fn judge_weeks(table: &str, now: OffsetDateTime, missing: &[Week]) -> Check {
+pub fn judge_weeks(database: Database, table: &str, now: OffsetDateTime, missing: &[Week]) -> Check {
     const ID: &str = "inbox-weeks";
     // The last is made while the hour goes in which it becomes due.
     let last = Week::of(now).plus(partitions::WEEKS_AHEAD);
     let lacking: Vec<_> = missing.iter().filter(|week| **week != last).collect();
-    let Some(first) = lacking.iter().min() else { return Check::ok(ID, table) };
+    let about = format!("{table} of {}", database.folder());
+    let Some(first) = lacking.iter().min() else { return Check::ok(ID, about) };
     let severity = if **first <= Week::of(now).plus(1) { Error } else { Warning };
     let named: Vec<_> = lacking.iter().map(ToString::to_string).collect();
     let finding = Finding::new(
         format!("no partition for the weeks of {}", named.join(", ")),
         format!("this week and {} ahead", partitions::WEEKS_AHEAD),
         "an event of a week without a partition can't be noted as applied, and is rejected or waits",
-        "waypost migrate --database user",
+        format!("waypost migrate --database {}", database.name()),
     );
-    Check::found(severity, ID, table, finding)
+    Check::found(severity, ID, about, finding)
 }
 
 /// Of both tables of the inbox.
-pub async fn look_at_weeks(pool: &PgPool, now: OffsetDateTime) -> Result<Vec<Check>, PartitionError> {
+pub async fn look_at_weeks(
+    database: Database,
+    pool: &PgPool,
+    now: OffsetDateTime,
+) -> Result<Vec<Check>, PartitionError> {
     let mut checks = Vec::new();
     for table in [EVENT_LOGS, EVENT_FAILURES] {
-        checks.push(judge_weeks(table.name, now, &partitions::missing(pool, table, now).await?));
+        checks.push(judge_weeks(database, table.name, now, &partitions::missing(pool, table, now).await?));
     }
     Ok(checks)
 }
@@ -303,9 +308,12 @@ mod tests {
         ];
         for (missing, expected) in cases {
             let weeks: Vec<_> = missing.iter().map(|ahead| week(*ahead)).collect();
-            assert_eq!(severity(&judge_weeks("event_logs", NOW, &weeks)), expected, "{missing:?}");
+            assert_eq!(severity(&judge_weeks(Database::Mailer, "event_logs", NOW, &weeks)), expected, "{missing:?}");
         }
-        let check = judge_weeks("event_logs", NOW, &[week(0)]);
-        assert_eq!(check.finding().unwrap().1.found, "no partition for the weeks of 20261123");
+        let check = judge_weeks(Database::Mailer, "event_logs", NOW, &[week(0)]);
+        let finding = check.finding().unwrap().1;
+        assert_eq!(check.about, "event_logs of mailer_db");
+        assert_eq!(finding.found, "no partition for the weeks of 20261123");
+        assert_eq!(finding.remedy, "waypost migrate --database mailer");
     }
 }

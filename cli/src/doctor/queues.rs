@@ -4,13 +4,16 @@
 use std::time::Duration;
 
 use messaging::{ConsumerFacts, Counts, Looked, Names, QueueFacts, Subscriber};
-use worker::{EVENT_LOGS, WorkerSettings};
+use worker::EVENT_LOGS;
 
 use super::check::{
     Check, Finding,
     Severity::{Error, Warning},
 };
-use crate::remedy::{APPLY, Remedies};
+use crate::{
+    remedy::{APPLY, Remedies},
+    run::InboxSettings,
+};
 
 /// What a worker needs of its queues.
 #[derive(Debug, Clone)]
@@ -23,6 +26,8 @@ pub struct Needs {
     pub window: Duration,
     /// As the topology has them.
     pub settings: messaging::QueueSettings,
+    /// `SQS_QUEUE_URL`, or the consumer's own.
+    pub queue_variable: String,
     pub remedies: Remedies,
 }
 
@@ -32,7 +37,8 @@ const UNSEEN: u32 = 2;
 const ROOM: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
 impl Needs {
-    pub fn of(subscriber: &Subscriber, names: &Names, worker: &WorkerSettings, remedies: Remedies) -> Self {
+    pub fn of(subscriber: &Subscriber, names: &Names, settings: &InboxSettings) -> Self {
+        let InboxSettings { bus, worker, queue_variable, .. } = settings;
         Self {
             queue: names.queue(&subscriber.consumer),
             dead_letters: names.dead_letter_queue(&subscriber.consumer),
@@ -40,7 +46,8 @@ impl Needs {
             handler_timeout: worker.handler_timeout,
             window: EVENT_LOGS.keep.unsigned_abs(),
             settings: subscriber.settings,
-            remedies,
+            queue_variable: queue_variable.clone(),
+            remedies: bus.remedies(),
         }
     }
 
@@ -84,23 +91,24 @@ impl Needs {
         checks
     }
 
-    /// Only `SQS_QUEUE_URL` can lead to another queue than the topology's.
+    /// Only a variable can lead to another queue than the topology's.
     fn kind(&self, facts: &QueueFacts, about: &str) -> Check {
+        let variable = &self.queue_variable;
         if facts.is_fifo {
             let finding = Finding::new(
                 format!("{} is a FIFO queue", facts.name),
                 "a standard queue",
                 "a FIFO queue holds back a whole group behind one message that fails, and SNS delivers to it from FIFO topics only",
-                format!("unset SQS_QUEUE_URL && {APPLY}"),
+                format!("unset {variable} && {APPLY}"),
             );
             return Check::found(Error, "queue-kind", about, finding);
         }
         if facts.name != self.queue {
             let finding = Finding::new(
-                format!("SQS_QUEUE_URL leads to {}", facts.name),
+                format!("{variable} leads to {}", facts.name),
                 self.queue.clone(),
                 "topics deliver to the queue that is named after its consumer, and nothing arrives in another",
-                "unset SQS_QUEUE_URL",
+                format!("unset {variable}"),
             );
             return Check::found(Warning, "queue-kind", about, finding);
         }
@@ -230,16 +238,19 @@ fn days(duration: Duration) -> String {
 mod tests {
     use messaging::{QueueSettings, RedriveFacts};
 
+    use service::settings::Env;
+
     use super::*;
-    use crate::doctor::check::tests::found;
+    use crate::{consumers, doctor::check::tests::found};
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     fn needs() -> Needs {
         let subscriber =
             Subscriber { consumer: "reader".to_owned(), events: [].into(), settings: QueueSettings::DEFAULT };
-        let worker = WorkerSettings::new("host:1", "0.1.0");
-        Needs::of(&subscriber, &Names::with_prefix("dev-"), &worker, Remedies::default())
+        let env = Env::of([("USER_DATABASE_URL", "postgresql://ada@127.0.0.1/user_db")]);
+        let settings = InboxSettings::from_env(&env, consumers::DEFAULT, false).unwrap();
+        Needs::of(&subscriber, &Names::with_prefix("dev-"), &settings)
     }
 
     fn facts() -> (QueueFacts, QueueFacts) {
@@ -320,6 +331,9 @@ mod tests {
         let other = judge(&needs(), |queue, _| queue.name = "other".to_owned());
         let (severity, finding) = found(&other, "queue-kind").unwrap();
         assert_eq!((severity, finding.remedy.as_str()), (Warning, "unset SQS_QUEUE_URL"));
+        let needs = Needs { queue_variable: "READER_SQS_QUEUE_URL".to_owned(), ..needs() };
+        let other = judge(&needs, |queue, _| queue.name = "other".to_owned());
+        assert_eq!(found(&other, "queue-kind").unwrap().1.remedy, "unset READER_SQS_QUEUE_URL");
     }
 
     #[test]

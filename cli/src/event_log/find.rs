@@ -3,16 +3,13 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use schemas::{Clock, InboxKey};
-use service::{
-    postgres::PostgresSettings,
-    settings::{Env, all},
-};
+use service::settings::{Env, all};
 use time::OffsetDateTime;
 use uuid::Uuid;
 use worker::AppliedFilter;
 
 use super::Entry;
-use crate::{bus::patience, moment, outln};
+use crate::{bus::patience, consumers::OneConsumer, moment, outln};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,6 +35,8 @@ pub struct Find {
     /// Events before this time
     #[arg(long, value_name = "T", value_parser = point_in_time)]
     until: Option<OffsetDateTime>,
+    #[command(flatten)]
+    by: OneConsumer,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
@@ -52,7 +51,7 @@ fn point_in_time(text: &str) -> Result<OffsetDateTime, String> {
 
 impl Find {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let (database, patience) = all((PostgresSettings::from_env(env, "USER"), patience(env)))?;
+        let (database, patience) = all((self.by.get().database(env), patience(env)))?;
         database.wait_until_ready(patience).await?;
         let pool = database.connect_lazy("waypost-event-log");
         let filter = AppliedFilter {

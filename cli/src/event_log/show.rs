@@ -22,7 +22,7 @@ use super::{
     Entry,
     timeline::{self, Verdict},
 };
-use crate::{bus::patience, moment, outbox::Row, outln};
+use crate::{bus::patience, consumers::OneConsumer, moment, outbox::Row, outln};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,6 +37,8 @@ dead; replayed, not yet applied; discarded; applied; applied after failing; unkn
 pub struct Show {
     /// The event's id, or the key of an event whose id several producers use
     id: String,
+    #[command(flatten)]
+    by: OneConsumer,
     /// Print it as JSON
     #[arg(long)]
     json: bool,
@@ -89,14 +91,14 @@ const AUTH: &str = "AUTH_DATABASE_URL";
 
 impl Show {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        // Not `DATABASE_URL`: it is that of user-service here, and there would be no outbox.
+        // Not `DATABASE_URL`: it is the consumer's here, and there would be no outbox.
         let auth = match env.optional(AUTH) {
             Ok(None) => Ok(None),
             _ => PostgresSettings::from_env(env, "AUTH").map(Some),
         };
-        let (user, auth, patience) = all((PostgresSettings::from_env(env, "USER"), auth, patience(env)))?;
-        user.wait_until_ready(patience).await?;
-        let inbox = user.connect_lazy("waypost-event-log");
+        let (database, auth, patience) = all((self.by.get().database(env), auth, patience(env)))?;
+        database.wait_until_ready(patience).await?;
+        let inbox = database.connect_lazy("waypost-event-log");
         let (applied, failures) = self.read_inbox(&inbox).await?;
         let operators = audit::of_letter(&inbox, &self.id).await.context("could not read redrive_audit")?;
 

@@ -1,16 +1,13 @@
 //! A worker's look at its own queues when it starts: `waypost doctor`, as far as a worker may look.
 
 use messaging::{Bus, Looked, Subscriber};
-use worker::WorkerSettings;
 
-use crate::{
-    doctor::{Check, Finding, Needs},
-    remedy::Remedies,
-};
+use super::InboxSettings;
+use crate::doctor::{Check, Finding, Needs};
 
 /// One line for each finding. Nothing here keeps a worker from starting: what makes it impossible has failed already.
-pub async fn warn_of_findings(bus: &dyn Bus, subscriber: &Subscriber, worker: &WorkerSettings, remedies: Remedies) {
-    let needs = Needs::of(subscriber, bus.names(), worker, remedies);
+pub async fn warn_of_findings(bus: &dyn Bus, subscriber: &Subscriber, settings: &InboxSettings) {
+    let needs = Needs::of(subscriber, bus.names(), settings);
     let facts = match bus.inspect(&subscriber.consumer).await {
         Ok(facts) => facts,
         Err(error) => {

@@ -31,10 +31,13 @@ pub struct AdminListen {
     port: u16,
 }
 
-pub const RELAY_ADMIN: AdminListen = AdminListen { variable: "RELAY_ADMIN_LISTEN", port: 9101 };
-pub const WORKER_ADMIN: AdminListen = AdminListen { variable: "WORKER_ADMIN_LISTEN", port: 9102 };
+pub const RELAY_ADMIN: AdminListen = AdminListen::new("RELAY_ADMIN_LISTEN", 9101);
 
 impl AdminListen {
+    pub const fn new(variable: &'static str, port: u16) -> Self {
+        Self { variable, port }
+    }
+
     /// Port 0 takes any free one.
     pub fn read(self, env: &Env) -> Result<SocketAddr, SettingError> {
         let default = SocketAddr::from(([127, 0, 0, 1], self.port));
