@@ -37,7 +37,7 @@ impl HealthCheck {
         let listen = match ConsumerProcess::of_process(&self.service) {
             Some(row) => row.admin.read(env),
             None if self.service == RELAY => RELAY_ADMIN.read(env),
-            None => AuthSettings::listen(env),
+            None => AuthSettings::admin_listen(env),
         };
         let url = format!("http://{}/readyz", reachable(listen.map_err(SettingErrors::from)?));
         let client = Client::builder().no_proxy().timeout(PATIENCE).build()?;

@@ -1,6 +1,10 @@
 use std::convert::Infallible;
 
-use auth_service::{AuthSettings, NAME, PasswordHasher, Registration};
+use anyhow::Context;
+use auth_service::{
+    AuthKeys, AuthSettings, MailerKey, NAME, Parts, PasswordHasher, Pseudonyms, SigningKeys, Store, TokenIssuer,
+    UseCases, retention,
+};
 use outbox::{OUTBOX, Relay, RelaySettings, Wake};
 use schemas::Clock;
 use service::{
@@ -9,6 +13,7 @@ use service::{
     settings::{Env, SettingErrors, all},
     telemetry::Metrics,
 };
+use time::OffsetDateTime;
 
 use super::{
     settings::{RelayPlace, relay_place, relay_settings},
@@ -33,6 +38,7 @@ impl AuthService {
     pub async fn start(self, lifecycle: &Lifecycle, metrics: Metrics) -> anyhow::Result<()> {
         let Self { settings, bus, place, relay } = self;
         let listener = http::bind(AuthSettings::LISTEN, settings.listen).await?;
+        let admin_listener = http::bind(AuthSettings::ADMIN_LISTEN, settings.admin_listen).await?;
         unless_stopped(lifecycle, settings.database.wait_until_ready(bus.patience)).await?;
         let pool = settings.database.connect_lazy(NAME);
         let clock = Clock::system();
@@ -59,12 +65,34 @@ impl AuthService {
             }
         }
 
-        let hasher = PasswordHasher::new(settings.hashing);
-        let registration = Registration::new(pool.clone(), hasher, wake, clock);
+        let now = clock.now();
+        let (keys, pseudonyms, mailer, hasher) = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+            let (keys, pseudonyms, mailer) = open_keys(settings.keys, now)?;
+            Ok((keys, pseudonyms, mailer, PasswordHasher::new(settings.hashing)?))
+        })
+        .await??;
+        let (soft, store) = (lifecycle.soft(), Store::new(pool.clone(), wake, clock.clone()));
+        lifecycle.spawn("signing keys", keys.clone().keep_fresh(clock, soft.clone()));
+        lifecycle.spawn("mailer key", mailer.clone().keep_fresh(soft.clone()));
+        lifecycle.spawn("retention", retention::keep(store.clone(), settings.retention, soft));
+
+        let issuer = TokenIssuer { issuer: settings.issuer, audience: settings.audience, keys };
+        let (policy, verification) = (settings.policy, settings.verification);
+        let parts = Parts { store, hasher, policy, verification, pseudonyms, issuer, mailer };
+        let router = auth_service::router(UseCases::of(parts), &settings.http);
         let health = auth_service::health(pool, lifecycle.soft());
-        let router = auth_service::router(registration, health, metrics, &settings.http);
-        let serving = http::serve(listener, router, settings.http, lifecycle.soft(), lifecycle.hard());
-        lifecycle.spawn("http", serving);
+        let internal = auth_service::internal_router(health, metrics, &settings.http);
+        let serve =
+            |listener, router| http::serve(listener, router, settings.http.clone(), lifecycle.soft(), lifecycle.hard());
+        lifecycle.spawn("http", serve(listener, router));
+        lifecycle.spawn("auth-service admin", serve(admin_listener, internal));
         Ok(())
     }
+}
+
+fn open_keys(keys: AuthKeys, now: OffsetDateTime) -> anyhow::Result<(SigningKeys, Pseudonyms, MailerKey)> {
+    let signing = SigningKeys::open(keys.signing, now).context("auth-service can't sign access tokens")?;
+    let pseudonyms = keys.pseudonyms.open(now).context("auth-service can't make pseudonyms")?;
+    let mailer = MailerKey::open(keys.mailer).context("auth-service can't seal tokens for the mailer")?;
+    Ok((signing, pseudonyms, mailer))
 }

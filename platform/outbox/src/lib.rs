@@ -9,6 +9,7 @@
 //! Any number of relays may run.
 
 mod append;
+mod forget;
 mod lease;
 mod ledger;
 mod maintenance;
@@ -18,6 +19,7 @@ mod trace;
 mod wake;
 
 pub use append::{AppendError, LONGEST_DELAY, append, append_due, message};
+pub use forget::{Forgotten, forget_subject};
 pub use lease::RelayDatabaseError;
 pub use ledger::{Backlog, OutboxRow, RowState, Unpublished, backlog, retry_failed, rows_of, unpublished};
 pub use maintenance::{OUTBOX, keep_in_order};

@@ -9,6 +9,7 @@
 //! subscriber, the metrics recorder): tokens, settings and pools are passed as arguments.
 
 pub mod access_token;
+pub mod docs;
 mod error_chain;
 pub mod health;
 pub mod http;

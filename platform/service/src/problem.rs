@@ -5,6 +5,9 @@
 //! once, where [`Problem::internal`] is made.
 
 mod json;
+pub mod kind;
+pub mod openapi;
+mod query;
 
 use std::time::Duration;
 
@@ -16,6 +19,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub use json::Json;
+pub use kind::Kind;
+pub use query::Query;
 
 use crate::ErrorChain;
 
@@ -41,6 +46,8 @@ pub struct Problem {
     errors: Vec<FieldError>,
     #[serde(skip)]
     retry_after: Option<u32>,
+    #[serde(skip)]
+    challenge: Option<&'static str>,
 }
 
 /// One field at fault.
@@ -66,6 +73,18 @@ impl Problem {
             detail: None,
             errors: Vec::new(),
             retry_after: None,
+            challenge: None,
+        }
+    }
+
+    pub fn new(kind: &Kind) -> Self {
+        Self {
+            kind: kind.urn(),
+            title: kind.title,
+            detail: kind.detail.map(str::to_owned),
+            // RFC 9110, 15.5.2: no 401 without one.
+            challenge: (kind.status == StatusCode::UNAUTHORIZED).then_some("Bearer"),
+            ..Self::of(kind.status)
         }
     }
 
@@ -76,19 +95,23 @@ impl Problem {
 
     /// 422: the body can be read, but these fields are not what they should be.
     pub fn invalid_fields(errors: Vec<FieldError>) -> Self {
-        let problem = Self::named(StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", "Some fields are not valid");
-        Self { errors, ..problem }
+        Self { errors, ..Self::new(&kind::INVALID_FIELDS) }
     }
 
     /// 503: too much at once. Trying again later helps.
     pub fn overloaded(retry_after: Duration) -> Self {
-        Self::named(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too busy to answer now").retry_after(retry_after)
+        Self::new(&kind::OVERLOADED).retry_after(retry_after)
     }
 
     /// 503: a dependency is not there. Trying again later helps.
     pub fn unavailable(retry_after: Duration) -> Self {
-        let title = "Something this service needs is not there";
-        Self::named(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title).retry_after(retry_after)
+        Self::new(&kind::UNAVAILABLE).retry_after(retry_after)
+    }
+
+    /// 401, with the challenge of RFC 6750: no token, or `invalid_token` where there was one.
+    pub fn unauthenticated(had_token: bool) -> Self {
+        let problem = Self::new(&kind::UNAUTHENTICATED);
+        if had_token { Self { challenge: Some(r#"Bearer error="invalid_token""#), ..problem } } else { problem }
     }
 
     /// 500. The error goes to the log, with its sources; the client learns nothing of it.
@@ -129,6 +152,9 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }

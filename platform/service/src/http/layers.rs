@@ -17,7 +17,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument, info_span};
 
 use super::{HttpSettings, TraceContext, server_span::ServerSpan, trace_context::Caller};
-use crate::{health, problem::Problem};
+use crate::{
+    health,
+    problem::{Problem, kind},
+};
 
 /// The trace id, for a person who asks what became of a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,7 +35,7 @@ pub(crate) struct BodyReadTimeout(pub Duration);
 pub fn app(router: Router, settings: &HttpSettings) -> Router {
     describe_metrics();
     router
-        .fallback(async || Problem::of(StatusCode::NOT_FOUND).detail("there is nothing at this path"))
+        .fallback(async || Problem::new(&kind::NOT_FOUND))
         .method_not_allowed_fallback(async || {
             Problem::of(StatusCode::METHOD_NOT_ALLOWED).detail("the header `allow` says which methods this path takes")
         })
@@ -46,10 +49,7 @@ pub fn app(router: Router, settings: &HttpSettings) -> Router {
 async fn limit_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
     tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
         tracing::warn!("no answer within {} s", limit.as_secs_f32());
-        Problem::named(StatusCode::SERVICE_UNAVAILABLE, "timeout", "This took too long")
-            .detail("the request was given up; whether it took effect is not known")
-            .retry_after(Duration::from_secs(1))
-            .into_response()
+        Problem::new(&kind::TIMEOUT).retry_after(Duration::from_secs(1)).into_response()
     })
 }
 

@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
 
-use super::{FieldError, Problem};
+use super::{FieldError, Problem, kind};
 use crate::http::BodyReadTimeout;
 
 /// A JSON body, in and out. As an extractor it takes an object only, and answers whatever is wrong with a [`Problem`]
@@ -34,18 +34,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            let problem = Problem::of(StatusCode::UNSUPPORTED_MEDIA_TYPE);
-            return Err(problem.detail("the header `content-type` should be application/json"));
+            return Err(Problem::new(&kind::UNSUPPORTED_MEDIA_TYPE));
         }
         let limit = request.extensions().get().map_or(DEFAULT_BODY_READ_TIMEOUT, |BodyReadTimeout(limit)| *limit);
         let body = match tokio::time::timeout(limit, Bytes::from_request(request, state)).await {
             Ok(Ok(body)) => body,
             Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                return Err(Problem::of(StatusCode::PAYLOAD_TOO_LARGE).detail("the body is too large"));
+                return Err(Problem::new(&kind::PAYLOAD_TOO_LARGE));
             }
-            Ok(Err(_)) => return Err(Problem::of(StatusCode::BAD_REQUEST).detail("the body broke off")),
+            Ok(Err(_)) => return Err(unreadable("the body broke off")),
             Err(_) => {
-                let problem = Problem::of(StatusCode::REQUEST_TIMEOUT);
+                let problem = Problem::new(&kind::REQUEST_TIMEOUT);
                 return Err(problem.detail(format!("the body should arrive within {} s", limit.as_secs_f32())));
             }
         };
@@ -71,13 +70,13 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(unreadable("the body should be an object"));
     }
-    let value = read.map_err(|error| field_at_fault(error.path(), error.inner()))?;
+    let value = read.map_err(|error| field_at_fault(error.path(), &error.inner().to_string()))?;
     deserializer.end().map_err(|error| malformed(&error))?;
     Ok(value)
 }
 
-fn field_at_fault(path: &Path, error: &serde_json::Error) -> Problem {
-    let (last, message) = explain(&error.to_string());
+pub(super) fn field_at_fault(path: &Path, error: &str) -> Problem {
+    let (last, message) = explain(error);
     let mut field = dotted(path);
     // The path leads to the object that lacks the field, or to the field itself.
     if let Some(last) = last.filter(|last| field != *last && !field.ends_with(&format!(".{last}"))) {
@@ -88,7 +87,7 @@ fn field_at_fault(path: &Path, error: &serde_json::Error) -> Problem {
 }
 
 fn unreadable(detail: impl Into<String>) -> Problem {
-    Problem::named(StatusCode::BAD_REQUEST, "malformed-body", "The body can't be read").detail(detail)
+    Problem::new(&kind::MALFORMED_BODY).detail(detail)
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {
@@ -96,7 +95,7 @@ fn malformed(error: &serde_json::Error) -> Problem {
         Category::Eof => "ends too early",
         _ => "is not valid JSON",
     };
-    Problem::named(StatusCode::BAD_REQUEST, "malformed-body", "The body can't be read").detail(format!(
+    Problem::new(&kind::MALFORMED_BODY).detail(format!(
         "the body {what}, at line {}, column {}",
         error.line(),
         error.column()

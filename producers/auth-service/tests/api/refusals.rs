@@ -4,7 +4,7 @@ use auth_service::HashLimits;
 use serde_json::{Value, json};
 use service::{postgres::PostgresSettings, settings::AppEnv};
 
-use crate::{PASSWORD, Service, database, header, patient};
+use crate::{PASSWORD, Service, database, patient, world::answer};
 
 #[tokio::test]
 async fn a_malformed_request_names_its_field_and_never_its_value() {
@@ -25,6 +25,11 @@ async fn a_malformed_request_names_its_field_and_never_its_value() {
         (json!({"email": "hunter2@localhost", "password": PASSWORD}), vec![("email", "should have a domain")]),
         (json!({"email": "hunter2 @example.com", "password": PASSWORD}), vec![("email", "should have a part")]),
         (json!({"email": EMAIL, "password": "hunter2"}), vec![("password", "should have at least 15")]),
+        (json!({"email": EMAIL, "password": "hunter2hunter2hunter2"}), vec![("password", "should be harder to guess")]),
+        (
+            json!({"email": EMAIL, "password": PASSWORD, "displayName": "hunter2\n"}),
+            vec![("displayName", "should be 1 to 100")],
+        ),
         (json!({"email": EMAIL, "password": format!("hunter2{long}")}), vec![("password", "should have at most 128")]),
         (
             json!({"email": "hunter2@example.com", "password": "xx HUNTER2 xx xx xx"}),
@@ -35,10 +40,7 @@ async fn a_malformed_request_names_its_field_and_never_its_value() {
             vec![("email", "should be one address"), ("password", "should have at least 15")],
         ),
     ] {
-        let response = service.post(&body).await;
-        assert_eq!(response.status(), 422, "{body}");
-        assert_eq!(header(&response, "content-type"), Some("application/problem+json"), "{body}");
-        let text = response.text().await.unwrap();
+        let text = service.post("/v1/auth/register", &body).await.expect(422).text;
         let problem: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(problem["type"], "urn:waypost:problem:invalid-fields");
         let errors = problem["errors"].as_array().unwrap();
@@ -50,7 +52,7 @@ async fn a_malformed_request_names_its_field_and_never_its_value() {
         assert!(!text.to_lowercase().contains("hunter2") && !text.contains("5551234"), "{text}");
         assert!(!text.contains(PASSWORD), "{text}");
     }
-    assert_eq!(service.counts().await, (0, 0, 0));
+    assert_eq!((service.count("users").await, service.count("outbox").await), (0, 0));
 }
 
 #[tokio::test]
@@ -65,16 +67,16 @@ async fn what_is_no_json_object_of_a_sensible_size_is_refused() {
         ("text/plain", &good, 415),
         ("application/json", &large, 413),
     ] {
-        let request = service.client.post(format!("{}/v1/auth/register", service.url));
-        let response = request.header("content-type", content_type).body(body.to_owned()).send().await.unwrap();
-        assert_eq!(response.status(), status, "{content_type} {body}");
-        assert_eq!(header(&response, "content-type"), Some("application/problem+json"));
-        assert!(!response.text().await.unwrap().contains("hunter2"));
+        let request = service.request(reqwest::Method::POST, "/v1/auth/register");
+        let request = request.header("content-type", content_type).body(body.to_owned());
+        let answer = service.send(request).await.expect(status);
+        assert!(!answer.text.contains("hunter2"));
     }
-    let response = service.get("/v1/auth/register").await;
-    assert_eq!((response.status().as_u16(), header(&response, "allow")), (405, Some("POST")));
-    assert_eq!(service.get("/v1/auth/nothing").await.status(), 404);
-    assert_eq!(service.counts().await, (0, 0, 0));
+    let response = service.client.get(format!("{}/v1/auth/register", service.url)).send().await.unwrap();
+    let refused = answer(response).await.expect(405);
+    assert_eq!(refused.header("allow"), Some("POST"));
+    assert_eq!(service.get("/v1/auth/nothing").await.status, 404);
+    assert_eq!((service.count("users").await, service.count("outbox").await), (0, 0));
 }
 
 #[tokio::test]
@@ -83,11 +85,8 @@ async fn a_full_hash_queue_answers_503_with_retry_after() {
     for queue in [1, 0] {
         let limits = HashLimits { concurrency: 0, queue, wait: Duration::from_millis(50) };
         let service = Service::over(database().await.pool, limits).await;
-        let response = service.register("ada@example.com").await;
-        assert_eq!(response.status(), 503);
-        assert_eq!(header(&response, "retry-after"), Some("1"));
-        let problem: Value = response.json().await.unwrap();
-        assert_eq!(problem["type"], "urn:waypost:problem:overloaded");
+        let answer = service.register("ada@example.com").await.expect(503);
+        assert_eq!((answer.problem().as_str(), answer.header("retry-after")), ("overloaded", Some("1")));
         assert_eq!(service.count("users").await, 0);
     }
 }
@@ -98,9 +97,6 @@ async fn while_the_database_is_away_a_client_is_told_to_come_back() {
     let url = format!("postgresql://auth_user@{nobody}/auth_db?pool_timeout=1");
     let pool = PostgresSettings::from_url("AUTH_DATABASE_URL", &url, AppEnv::Development).unwrap().connect_lazy("test");
     let service = Service::over(pool, patient()).await;
-    let response = service.register("ada@example.com").await;
-    assert_eq!(response.status(), 503);
-    assert_eq!(header(&response, "retry-after"), Some("1"));
-    let problem: Value = response.json().await.unwrap();
-    assert_eq!(problem["type"], "urn:waypost:problem:unavailable");
+    let answer = service.register("ada@example.com").await.expect(503);
+    assert_eq!((answer.problem().as_str(), answer.header("retry-after")), ("unavailable", Some("1")));
 }

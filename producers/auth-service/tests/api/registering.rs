@@ -1,31 +1,26 @@
-use std::collections::BTreeMap;
-
-use auth_service::HashLimits;
 use futures_util::future::join_all;
-use reqwest::Response;
 use schemas::{AccountStatus, Envelope, Newest, UserCreatedV2};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::Row;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::{PASSWORD, Service, header, patient};
+use crate::{PASSWORD, Service, patient};
+use auth_service::HashLimits;
 
 #[tokio::test]
-async fn a_registration_writes_account_role_and_event_together() {
+async fn a_registration_writes_account_role_and_events_together() {
     let service = Service::start().await;
     let trace_id = "0af7651916cd43dd8448eb211c80319c";
-    let response = service
-        .client
-        .post(format!("{}/v1/auth/register", service.url))
+    let request = service
+        .request(reqwest::Method::POST, "/v1/auth/register")
         .header("traceparent", format!("00-{trace_id}-b7ad6b7169203331-01"))
-        .json(&json!({"email": " Ada@Example.COM", "password": PASSWORD}))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(response.status(), 202);
-    assert_eq!(header(&response, "cache-control"), Some("no-store"));
-    assert_eq!(response.text().await.unwrap(), r#"{"status":"accepted"}"#);
+        .header("accept-language", "de-AT, en;q=0.7")
+        .json(&json!({"email": " Ada@Example.COM", "password": PASSWORD, "displayName": "Ada L."}));
+    let answer = service.send(request).await.expect(202);
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("x-request-id"), Some(trace_id));
+    assert_eq!(answer.text, r#"{"status":"accepted"}"#);
 
     let user = sqlx::query("SELECT id, email, status, sequence, created_at FROM users")
         .fetch_one(&service.pool)
@@ -40,59 +35,67 @@ async fn a_registration_writes_account_role_and_event_together() {
         sqlx::query_as("SELECT user_id, role FROM user_roles").fetch_one(&service.pool).await.unwrap();
     assert_eq!(role, (id, "user".to_owned()));
 
-    let body: String = sqlx::query_scalar("SELECT envelope FROM outbox WHERE status = 'pending'")
-        .fetch_one(&service.pool)
-        .await
-        .unwrap();
-    let (envelope, key) = Envelope::read(&body).unwrap();
-    assert_eq!(envelope.id, key.to_string());
-    assert_eq!((envelope.event_type.as_str(), envelope.source.as_str()), ("user.created", "auth-service"));
-    assert_eq!(envelope.subject, Some(id.to_string()));
-    assert_eq!(envelope.sequence.unwrap().get(), sequence);
-    assert_eq!(envelope.time, Some(created_at));
-    assert_eq!(envelope.trace_id(), Some(trace_id));
-    assert_eq!(envelope.schemaversion, 2);
-    let event = UserCreatedV2::read(envelope.schemaversion, &envelope.data).unwrap();
+    let events = service.envelopes().await;
+    let [(created, data), (requested, mail)] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((created.event_type.as_str(), created.source.as_str()), ("user.created", "auth-service"));
+    assert_eq!(created.subject, Some(id.to_string()));
+    assert_eq!(created.time, Some(created_at));
+    assert_eq!(created.trace_id(), Some(trace_id));
+    assert_eq!(created.schemaversion, 2);
+    let event = UserCreatedV2::read(created.schemaversion, &created.data).unwrap();
     assert_eq!((event.user_id, event.email.as_str(), event.timestamp), (id, "ada@example.com", created_at));
     assert_eq!((event.source.as_str(), event.status), ("auth-service", AccountStatus::Active));
-    assert!(!event.email_verified && event.display_name.is_none());
+    assert_eq!((event.email_verified, data["displayName"].as_str()), (false, Some("Ada L.")));
     // What the event says of roles is what the table holds.
     assert_eq!(serde_json::to_value(&event.roles).unwrap(), json!(["user"]));
+
+    // The mail is asked for in the person's language, as the account's next version.
+    assert_eq!(requested.event_type, "user.email.verification.requested");
+    assert!(requested.sequence.unwrap() > created.sequence.unwrap());
+    assert_eq!(requested.sequence.unwrap().get(), sequence);
+    assert_eq!((mail["locale"].as_str(), mail["email"].as_str()), (Some("de-AT"), Some("ada@example.com")));
+    assert_eq!(service.trail_of(id).await, ["register success"]);
 }
 
 #[tokio::test]
-async fn a_known_address_gets_the_same_answer_and_writes_nothing() {
+async fn a_known_address_gets_the_same_answer_and_its_owner_is_told_once_in_an_hour() {
     let service = Service::start().await;
-    let first = everything(service.register("ada@example.com").await).await;
+    let first = service.register("ada@example.com").await.expect(202);
     let hash = stored_password(&service).await;
+    let id: Uuid = sqlx::query_scalar("SELECT id FROM users").fetch_one(&service.pool).await.unwrap();
 
-    let second = service.post(&json!({"email": "ada@example.com", "password": "another long password"})).await;
-    assert_eq!(everything(second).await, first);
-    assert_eq!(service.counts().await, (1, 1, 1));
+    let again = json!({"email": "ada@example.com", "password": "another long passphrase"});
+    for minutes in [0, 30, 61, 62, 130] {
+        service.clock.advance(Duration::minutes(minutes));
+        let mut answer = service.post("/v1/auth/register", &again).await.expect(202);
+        for name in ["date", "x-request-id"] {
+            answer.headers.insert(name.to_owned(), first.headers[name].clone());
+        }
+        assert_eq!((answer.headers, answer.text), (first.headers.clone(), first.text.clone()));
+    }
     assert_eq!(stored_password(&service).await, hash);
+    assert_eq!((service.count("users").await, service.count("user_roles").await), (1, 1));
+    // At 0 and 30 minutes the registration's own mail is fresh; at 91 its owner is told, at 153 again, and at 283.
+    let repeated = "user.registration.repeated";
+    let types = service.event_types_of(id).await;
+    assert_eq!(types, ["user.created", "user.email.verification.requested", repeated, repeated, repeated]);
+    let known = service.trail_of(id).await.iter().filter(|entry| *entry == "register failure known-address").count();
+    assert_eq!(known, 5);
 }
 
 #[tokio::test]
 async fn a_known_address_costs_a_hash_as_a_new_one_does() {
     let service = Service::start().await;
-    service.register("ada@example.com").await;
-
+    for email in ["ada@example.com", "ada@example.com", "bob@example.com"] {
+        let before = service.hasher.computed();
+        service.register(email).await.expect(202);
+        assert_eq!(service.hasher.computed(), before + 1, "{email}");
+    }
     let without_turns = HashLimits { concurrency: 0, queue: 0, ..patient() };
     let service = Service::over(service.pool, without_turns).await;
-    for email in ["ada@example.com", "bob@example.com"] {
-        assert_eq!(service.register(email).await.status(), 503, "{email} was answered without a hash");
+    for email in ["ada@example.com", "carol@example.com"] {
+        service.register(email).await.expect(503);
     }
-}
-
-/// All that the client gets to see, but for what differs between any two answers.
-async fn everything(response: Response) -> (u16, BTreeMap<String, String>, Vec<u8>) {
-    let headers = response
-        .headers()
-        .iter()
-        .filter(|(name, _)| *name != "date" && *name != "x-request-id")
-        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
-        .collect();
-    (response.status().as_u16(), headers, response.bytes().await.unwrap().to_vec())
 }
 
 async fn stored_password(service: &Service) -> String {
@@ -105,40 +108,53 @@ async fn the_same_address_in_other_spelling_is_the_same_account() {
     for spelling in
         ["zoë@bücher.example", "ZOË@BÜCHER.EXAMPLE", "  zoe\u{308}@xn--bcher-kva.example", "Zoë@bücher\u{3002}example"]
     {
-        assert_eq!(service.register(spelling).await.status(), 202, "{spelling}");
+        service.register(spelling).await.expect(202);
     }
-    assert_eq!(service.counts().await, (1, 1, 1));
+    assert_eq!((service.count("users").await, service.count("user_roles").await), (1, 1));
 }
 
 #[tokio::test]
-async fn many_at_once_with_one_address_make_one_account() {
+async fn a_hundred_at_once_with_one_address_make_one_row_and_one_event() {
     let service = Service::start().await;
-    let answers = join_all((0..20).map(|_| service.register("ada@example.com"))).await;
-    assert!(answers.iter().all(|answer| answer.status() == 202), "{answers:?}");
-    assert_eq!(service.counts().await, (1, 1, 1));
+    let other = service.another().await;
+    let answers =
+        join_all((0..100).map(|n| if n % 2 == 0 { &service } else { &other }.register("ada@example.com"))).await;
+    assert!(answers.iter().all(|answer| answer.status == 202), "{answers:?}");
+    assert_eq!((service.count("users").await, service.count("user_roles").await), (1, 1));
+    let events = service.envelopes().await;
+    let types: Vec<_> = events.iter().map(|(envelope, _)| envelope.event_type.as_str()).collect();
+    // And one mail, for that one.
+    assert_eq!(types, ["user.created", "user.email.verification.requested"]);
 }
 
 #[tokio::test]
 async fn a_failed_append_leaves_no_account() {
     let service = Service::start().await;
     sqlx::query("DROP TABLE outbox").execute(&service.pool).await.unwrap();
-    let response = service.register("ada@example.com").await;
-    assert_eq!(response.status(), 500);
-    assert_eq!(header(&response, "content-type"), Some("application/problem+json"));
-    let body = response.text().await.unwrap();
-    assert!(!body.contains("outbox") && !body.contains("ada"), "{body}");
-    assert_eq!((service.count("users").await, service.count("user_roles").await), (0, 0));
+    let answer = service.register("ada@example.com").await.expect(500);
+    assert!(!answer.text.contains("outbox") && !answer.text.contains("ada"), "{}", answer.text);
+    for table in ["users", "user_roles", "email_verification_tokens", "security_audit_logs", "rate_limits"] {
+        assert_eq!(service.count(table).await, 0, "{table}");
+    }
 }
 
 #[tokio::test]
 async fn the_password_is_stored_only_as_argon2id() {
     let service = Service::start().await;
-    service.register("ada@example.com").await;
+    service.register("ada@example.com").await.expect(202);
     let stored = stored_password(&service).await;
     assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
-    for table in ["users", "user_roles", "outbox"] {
-        let sql = sqlx::AssertSqlSafe(format!("SELECT row_to_json({table})::text FROM {table}"));
-        let row: String = sqlx::query_scalar(sql).fetch_one(&service.pool).await.unwrap();
-        assert!(!row.contains(PASSWORD), "{table}: {row}");
-    }
+    assert!(!service.dump().await.contains(PASSWORD));
+}
+
+#[tokio::test]
+async fn an_event_says_what_the_mailer_needs_and_nothing_in_clear() {
+    let service = Service::start().await;
+    service.register("ada@example.com").await.expect(202);
+    let token = service.mailed_token("ada@example.com").await;
+    assert!(token.starts_with("evt_"), "{token}");
+    let (_, mail): (Envelope, Value) = service.envelopes().await.pop().unwrap();
+    let names: Vec<_> = mail.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, ["email", "expiresAt", "requestId", "source", "timestamp", "tokenSealed", "userId"]);
+    assert!(!mail.to_string().contains(&token[4..40]));
 }

@@ -1,0 +1,101 @@
+use schemas::{ServiceName, UserPasswordChangedV1};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::{Password, PasswordHasher, PasswordPolicy, UnfitPassword, hashing::Tried, store};
+use crate::{
+    EmailAddress, Failure, Origin, Pseudonyms,
+    audit::{Action, Entry},
+    change::Store,
+    lockout::{self, Attempt},
+    mail_requests::end_password_resets,
+    session::revoke,
+};
+
+/// Changes passwords of people who are signed in and know the one they have.
+#[derive(Clone)]
+pub struct PasswordChange {
+    store: Store,
+    hasher: PasswordHasher,
+    policy: PasswordPolicy,
+    pseudonyms: Pseudonyms,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    Done,
+    /// The current password is wrong, or was tried too often.
+    WrongPassword,
+    Unfit(UnfitPassword),
+}
+
+impl PasswordChange {
+    pub fn new(store: Store, hasher: PasswordHasher, policy: PasswordPolicy, pseudonyms: Pseudonyms) -> Self {
+        Self { store, hasher, policy, pseudonyms }
+    }
+
+    /// Changes it, ends the account's other sessions, and refuses the access tokens of all: this session gets one with its
+    /// next refresh.
+    pub async fn change(
+        &self,
+        account: Uuid,
+        session: Uuid,
+        current: Password,
+        new: &SecretString,
+        origin: &Origin,
+    ) -> Result<Changed, Failure> {
+        let Some((email, stored)) = self.find(account).await? else { return Ok(Changed::WrongPassword) };
+        let new = match self.policy.check(new, Some(&email)) {
+            Ok(new) => new,
+            Err(unfit) => return Ok(Changed::Unfit(unfit)),
+        };
+        // A stolen session must not be a way to guess the password: counted like signing in.
+        let pseudonym = self.pseudonyms.of(&email);
+        let attempt = lockout::count_attempt(&self.store.pool, pseudonym, self.store.now()).await?;
+        let stored = Some(stored).filter(|_| attempt == Attempt::Counted);
+        if self.hasher.verify(current, stored.clone()).await? == Tried::Wrong {
+            let mut change = self.store.begin(origin).await?;
+            let reason = if attempt == Attempt::Locked { "locked" } else { "wrong-password" };
+            change.audit(Entry::failure(Action::ChangePassword, reason).about_account(account)).await?;
+            change.commit().await?;
+            return Ok(Changed::WrongPassword);
+        }
+        let hash = self.hasher.hash(new).await?;
+
+        let mut change = self.store.begin(origin).await?;
+        let Some(mut account) = change.lock(account).await? else { return Ok(Changed::WrongPassword) };
+        let Some(stored) = stored else { return Ok(Changed::WrongPassword) };
+        // Hashing took its time: whoever reset the password meanwhile has the last word.
+        if !super::is_stored(change.connection(), account.id, &stored).await? {
+            return Ok(Changed::WrongPassword);
+        }
+        store(change.connection(), account.id, &hash).await?;
+        lockout::forgive(change.connection(), pseudonym).await?;
+        end_password_resets(&mut change, &account).await?;
+        revoke::end_others(&mut change, &account, session, "password-changed").await?;
+        let min_token_version = account.raise_token_version(change.connection()).await?;
+        let event = UserPasswordChangedV1 {
+            user_id: account.id,
+            email: account.email.clone().into_email(),
+            timestamp: change.now(),
+            source: ServiceName::AUTH_SERVICE,
+            min_token_version,
+        };
+        change.emit(&mut account, &event).await?;
+        change.audit(Entry::success(Action::ChangePassword, account.id)).await?;
+        change.commit().await?;
+        Ok(Changed::Done)
+    }
+
+    async fn find(&self, account: Uuid) -> Result<Option<(EmailAddress, SecretString)>, Failure> {
+        let row = sqlx::query!(
+            r#"SELECT email AS "email!", password_hash AS "password_hash!" FROM users WHERE id = $1 AND status = 'active'"#,
+            account
+        )
+        .fetch_optional(&self.store.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let email = EmailAddress::parse(&row.email).map_err(|_| Failure::StoredAccount("email"))?;
+        Ok(Some((email, SecretString::from(row.password_hash))))
+    }
+}

@@ -1,0 +1,139 @@
+//! A forgotten password: a mail with a token, and a new password for it.
+//!
+//! Nobody is signed in by it, since whoever has the mailbox for a moment would be. Everybody is signed out.
+
+use schemas::{AccountStatus, ServiceName, UserPasswordChangedV1};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::{PasswordHasher, PasswordPolicy, UnfitPassword, store};
+use crate::{
+    EmailAddress, Failure, MailerKey, Origin, Pseudonyms,
+    account::Account,
+    audit::{Action, Entry},
+    change::Store,
+    lockout::{self, Letter, may_write},
+    mail_requests::{end_password_resets, request_password_reset},
+    secret_token::{self, SecretToken},
+    session::revoke,
+};
+
+/// Resets passwords.
+#[derive(Clone)]
+pub struct PasswordReset {
+    store: Store,
+    hasher: PasswordHasher,
+    policy: PasswordPolicy,
+    pseudonyms: Pseudonyms,
+    mailer: MailerKey,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reset {
+    Done,
+    /// The token is unknown, used, too old, or was replaced by a newer one.
+    BadToken,
+    /// The token is good, and still is.
+    Unfit(UnfitPassword),
+}
+
+impl PasswordReset {
+    pub fn new(
+        store: Store,
+        hasher: PasswordHasher,
+        policy: PasswordPolicy,
+        pseudonyms: Pseudonyms,
+        mailer: MailerKey,
+    ) -> Self {
+        Self { store, hasher, policy, pseudonyms, mailer }
+    }
+
+    /// Has the mail sent, where the address has an account that is not deactivated. Whoever asks is told nothing. At most once
+    /// in a minute.
+    pub async fn request(&self, email: &EmailAddress, origin: &Origin) -> Result<(), Failure> {
+        let mut change = self.store.begin(origin).await?;
+        let (now, pseudonym) = (change.now(), self.pseudonyms.of(email));
+        if !may_write(change.connection(), Letter::PasswordReset, pseudonym, now).await? {
+            return Ok(());
+        }
+        let found = Account::find(change.connection(), email).await?;
+        if let Some(id) = found
+            && let Some(mut account) = change.lock(id).await?
+            && account.email == *email
+            && account.status == AccountStatus::Active
+        {
+            request_password_reset(&mut change, &mut account, None, &self.mailer).await?;
+            change.audit(Entry::success(Action::RequestPasswordReset, id)).await?;
+        } else {
+            let unknown = Entry::failure(Action::RequestPasswordReset, "no-active-account");
+            change.audit(unknown.about(found, pseudonym)).await?;
+        }
+        change.commit().await
+    }
+
+    /// Sets the password, ends every session, and lifts a lock. The token is used up by its success only.
+    pub async fn reset(
+        &self,
+        token: &SecretString,
+        password: &SecretString,
+        origin: &Origin,
+    ) -> Result<Reset, Failure> {
+        let Some(token) = SecretToken::<secret_token::PasswordReset>::parse(token) else { return Ok(Reset::BadToken) };
+        let Some((owner, email)) = self.owner_of(&token).await? else { return Ok(Reset::BadToken) };
+        let password = match self.policy.check(password, Some(&email)) {
+            Ok(password) => password,
+            Err(unfit) => return Ok(Reset::Unfit(unfit)),
+        };
+        let hash = self.hasher.hash(password).await?;
+
+        let mut change = self.store.begin(origin).await?;
+        let now = change.now();
+        let Some(mut account) = change.lock(owner).await? else { return Ok(Reset::BadToken) };
+        let used = sqlx::query!(
+            "UPDATE password_reset_tokens SET ended_at = $2
+              WHERE token_hash = $1 AND ended_at IS NULL AND expires_at > $2",
+            token.hash().as_slice(),
+            now
+        )
+        .execute(change.connection())
+        .await?;
+        // Another was faster, with the same token or with what made it worthless.
+        if used.rows_affected() == 0 || account.status != AccountStatus::Active {
+            return Ok(Reset::BadToken);
+        }
+        store(change.connection(), account.id, &hash).await?;
+        end_password_resets(&mut change, &account).await?;
+        revoke::end(&mut change, &account, None, "password-reset").await?;
+        lockout::forgive(change.connection(), self.pseudonyms.of(&account.email)).await?;
+        let min_token_version = account.raise_token_version(change.connection()).await?;
+        let event = UserPasswordChangedV1 {
+            user_id: account.id,
+            email: account.email.clone().into_email(),
+            timestamp: now,
+            source: ServiceName::AUTH_SERVICE,
+            min_token_version,
+        };
+        change.emit(&mut account, &event).await?;
+        change.audit(Entry::success(Action::ResetPassword, account.id)).await?;
+        change.commit().await?;
+        Ok(Reset::Done)
+    }
+
+    async fn owner_of(
+        &self,
+        token: &SecretToken<secret_token::PasswordReset>,
+    ) -> Result<Option<(Uuid, EmailAddress)>, Failure> {
+        let row = sqlx::query!(
+            r#"SELECT u.id, u.email AS "email!"
+                 FROM password_reset_tokens t JOIN users u ON u.id = t.user_id
+                WHERE t.token_hash = $1 AND t.ended_at IS NULL AND t.expires_at > $2 AND u.status = 'active'"#,
+            token.hash().as_slice(),
+            self.store.now()
+        )
+        .fetch_optional(&self.store.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let email = EmailAddress::parse(&row.email).map_err(|_| Failure::StoredAccount("email"))?;
+        Ok(Some((row.id, email)))
+    }
+}

@@ -1,0 +1,159 @@
+//! Signing in with address and password.
+//!
+//! Invariant: whoever asks learns whether they got in, and nothing else. An address without an account, one that is locked,
+//! not verified or deactivated, and a wrong password take the same way: one attempt counted, one hash computed, one entry
+//! in the audit trail, one answer.
+
+use metrics::counter;
+use schemas::AccountStatus;
+use secrecy::SecretString;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::{Bearer, TokenIssuer, Tokens, open};
+use crate::{
+    EmailAddress, Failure, Origin, Password, PasswordHasher, Pseudonyms, VerificationRule,
+    account::roles_of,
+    audit::{Action, Entry},
+    change::Store,
+    lockout::{self, Attempt},
+    password::{self, hashing::Tried},
+    secret_token::SecretToken,
+    signing::ACCESS_TOKEN_LIFE,
+};
+
+/// Signs people in.
+#[derive(Clone)]
+pub struct Login {
+    store: Store,
+    hasher: PasswordHasher,
+    pseudonyms: Pseudonyms,
+    issuer: TokenIssuer,
+    verification: VerificationRule,
+}
+
+/// As the row is before the password is looked at.
+struct Found {
+    id: Uuid,
+    password_hash: SecretString,
+    is_active: bool,
+    is_verified: bool,
+}
+
+impl Login {
+    pub fn new(
+        store: Store,
+        hasher: PasswordHasher,
+        pseudonyms: Pseudonyms,
+        issuer: TokenIssuer,
+        verification: VerificationRule,
+    ) -> Self {
+        Self { store, hasher, pseudonyms, issuer, verification }
+    }
+
+    /// `None`: not let in, and why is in the audit trail only.
+    pub async fn log_in(
+        &self,
+        email: &EmailAddress,
+        password: Password,
+        origin: &Origin,
+    ) -> Result<Option<Tokens>, Failure> {
+        let pseudonym = self.pseudonyms.of(email);
+        let attempt = lockout::count_attempt(&self.store.pool, pseudonym, self.store.now()).await?;
+        let found = find(&self.store.pool, email).await?;
+        // A locked account's own hash is not compared with, so that nothing depends on what it would say.
+        let stored = found.as_ref().filter(|_| attempt == Attempt::Counted).map(|found| found.password_hash.clone());
+        let tried = self.hasher.verify(password.clone(), stored).await?;
+        let account = found.as_ref().map(|found| found.id);
+        let reason = match self.judge(attempt, found, tried) {
+            Err(reason) => reason,
+            Ok(found) => {
+                let rehash = (tried == Tried::RightToRehash).then_some(password);
+                if let Some(tokens) = self.let_in(found, email, rehash, origin).await? {
+                    counter!("logins_total", "outcome" => "success").increment(1);
+                    return Ok(Some(tokens));
+                }
+                "changed-meanwhile"
+            }
+        };
+        counter!("logins_total", "outcome" => reason).increment(1);
+        let mut change = self.store.begin(origin).await?;
+        change.audit(Entry::failure(Action::LogIn, reason).about(account, pseudonym)).await?;
+        change.commit().await?;
+        Ok(None)
+    }
+
+    /// The account to let in, or why not.
+    fn judge(&self, attempt: Attempt, found: Option<Found>, tried: Tried) -> Result<Found, &'static str> {
+        let is_required = self.verification == VerificationRule::Required;
+        match (found, attempt, tried) {
+            (_, Attempt::Locked, _) => Err("locked"),
+            (None, ..) => Err("unknown-address"),
+            (Some(_), _, Tried::Wrong) => Err("wrong-password"),
+            (Some(found), ..) if !found.is_active => Err("deactivated"),
+            (Some(found), ..) if is_required && !found.is_verified => Err("not-verified"),
+            (Some(found), ..) => Ok(found),
+        }
+    }
+
+    /// `None` where the account is not any more what the password was compared with.
+    async fn let_in(
+        &self,
+        found: Found,
+        email: &EmailAddress,
+        rehash: Option<Password>,
+        origin: &Origin,
+    ) -> Result<Option<Tokens>, Failure> {
+        // Once for each account, after the parameters were changed.
+        let rehashed = match rehash {
+            Some(password) => Some(self.hasher.hash(password).await?),
+            None => None,
+        };
+        let mut change = self.store.begin(origin).await?;
+        let now = change.now();
+        // Hashing took its time: a password that was reset meanwhile, because somebody knew it, must not let them in.
+        let Some(account) = change.lock(found.id).await? else { return Ok(None) };
+        let is_same = account.status == AccountStatus::Active
+            && account.email == *email
+            && password::is_stored(change.connection(), found.id, &found.password_hash).await?;
+        if !is_same {
+            return Ok(None);
+        }
+        if let Some(hash) = rehashed {
+            password::store(change.connection(), found.id, &hash).await?;
+        }
+        lockout::forgive(change.connection(), self.pseudonyms.of(email)).await?;
+        let (session_id, refresh) = (change.new_event_id(), SecretToken::generate()?);
+        let expires_at = open(change.connection(), found.id, session_id, &refresh, now, origin).await?;
+        let roles = roles_of(change.connection(), found.id).await?;
+        change.audit(Entry::success(Action::LogIn, found.id)).await?;
+        let version = account.min_token_version;
+        let bearer = Bearer { user_id: found.id, session_id, authenticated_at: now, roles, version };
+        let tokens = Tokens {
+            access_token: self.issuer.access_token(&bearer, now)?,
+            access_token_life: ACCESS_TOKEN_LIFE,
+            refresh_token: refresh.text(),
+            refresh_token_expires_at: expires_at,
+            session_id,
+        };
+        change.commit().await?;
+        Ok(Some(tokens))
+    }
+}
+
+async fn find(pool: &PgPool, email: &EmailAddress) -> Result<Option<Found>, Failure> {
+    let row = sqlx::query!(
+        r#"SELECT id, password_hash AS "password_hash!", status = 'active' AS "is_active!",
+                  email_verified_at IS NOT NULL AS "is_verified!"
+             FROM users WHERE email = $1"#,
+        email.as_str()
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| Found {
+        id: row.id,
+        password_hash: SecretString::from(row.password_hash),
+        is_active: row.is_active,
+        is_verified: row.is_verified,
+    }))
+}
