@@ -13,7 +13,8 @@ use schemas::Envelope;
 
 use crate::transaction::failure::FailureClass;
 
-/// Whose messages: the labels that all of a worker's messaging metrics have.
+/// Whose messages: the labels that all of a worker's messaging metrics have. Gauges that are set have the consumer's, since
+/// one process may run several workers; what is counted up adds up.
 #[derive(Debug, Clone)]
 pub(crate) struct Labels {
     pub system: &'static str,
@@ -99,6 +100,17 @@ pub fn describe_metrics() {
 }
 
 impl Labels {
+    /// Counters that stand still at zero are told from ones that nobody counts.
+    pub fn begin(&self) {
+        leases_renewed(0);
+        counter!("waypost_worker_leases_lost_total").increment(0);
+        counter!("waypost_worker_suspects_total").increment(0);
+        counter!("waypost_worker_poll_failures_total").increment(0);
+        released(0);
+        self.oldest(Duration::ZERO);
+        self.polls_wanted(1);
+    }
+
     pub fn received(&self, messages: usize) {
         counter!(
             "messaging_client_consumed_messages_total",
@@ -121,6 +133,23 @@ impl Labels {
             "error_type" => error,
         )
         .record(took.as_secs_f64());
+    }
+
+    pub fn polls_wanted(&self, polls: usize) {
+        gauge!("waypost_worker_polls_wanted", "messaging_consumer_group_name" => self.consumer).set(polls as f64);
+    }
+
+    pub fn last_poll(&self, at: time::OffsetDateTime) {
+        let gauge = gauge!(
+            "waypost_worker_last_poll_timestamp_seconds",
+            "messaging_consumer_group_name" => self.consumer,
+        );
+        gauge.set(at.unix_timestamp() as f64);
+    }
+
+    pub fn oldest(&self, age: Duration) {
+        gauge!("waypost_worker_oldest_message_age_seconds", "messaging_consumer_group_name" => self.consumer)
+            .set(age.as_secs_f64());
     }
 
     pub fn backlog(&self, queue: Counts, dead_letters: Counts) {
@@ -190,14 +219,6 @@ pub(crate) fn poll_failed() {
     counter!("waypost_worker_poll_failures_total").increment(1);
 }
 
-pub(crate) fn polls_wanted(polls: usize) {
-    gauge!("waypost_worker_polls_wanted").set(polls as f64);
-}
-
-pub(crate) fn last_poll(at: time::OffsetDateTime) {
-    gauge!("waypost_worker_last_poll_timestamp_seconds").set(at.unix_timestamp() as f64);
-}
-
 pub(crate) fn leases_renewed(leases: usize) {
     counter!("waypost_worker_lease_renewals_total").increment(leases as u64);
 }
@@ -206,12 +227,8 @@ pub(crate) fn lease_lost() {
     counter!("waypost_worker_leases_lost_total").increment(1);
 }
 
-pub(crate) fn in_flight() -> Gauge {
-    gauge!("waypost_worker_in_flight_messages")
-}
-
-pub(crate) fn oldest(age: Duration) {
-    gauge!("waypost_worker_oldest_message_age_seconds").set(age.as_secs_f64());
+pub(crate) fn in_flight(consumer: &'static str) -> Gauge {
+    gauge!("waypost_worker_in_flight_messages", "messaging_consumer_group_name" => consumer)
 }
 
 /// The messages of one request.
@@ -220,17 +237,7 @@ pub(crate) fn acknowledged(after: impl Iterator<Item = Duration>) {
     after.for_each(|after| histogram.record(after.as_secs_f64()));
 }
 
-pub(crate) fn circuit(dependency: &'static str, open: bool) {
-    gauge!("waypost_worker_circuit_open", "dependency" => dependency).set(f64::from(u8::from(open)));
-}
-
-/// Counters that stand still at zero are told from ones that nobody counts.
-pub(crate) fn begin() {
-    leases_renewed(0);
-    counter!("waypost_worker_leases_lost_total").increment(0);
-    counter!("waypost_worker_suspects_total").increment(0);
-    counter!("waypost_worker_poll_failures_total").increment(0);
-    released(0);
-    oldest(Duration::ZERO);
-    polls_wanted(1);
+pub(crate) fn circuit(consumer: &'static str, dependency: &'static str, open: bool) {
+    gauge!("waypost_worker_circuit_open", "messaging_consumer_group_name" => consumer, "dependency" => dependency)
+        .set(f64::from(u8::from(open)));
 }

@@ -19,6 +19,7 @@ use crate::{measure, settings::POLL_MESSAGES, transaction::breaker::Circuits};
 pub struct Status(Arc<Inner>);
 
 struct Inner {
+    consumer: &'static str,
     started: Instant,
     last_poll: Moment,
     last_full_poll: Moment,
@@ -53,8 +54,9 @@ impl fmt::Debug for Status {
 }
 
 impl Status {
-    pub(crate) fn new(circuits: Circuits) -> Self {
+    pub(crate) fn new(consumer: &'static str, circuits: Circuits) -> Self {
         Self(Arc::new(Inner {
+            consumer,
             started: Instant::now(),
             last_poll: Moment::default(),
             last_full_poll: Moment::default(),
@@ -122,7 +124,7 @@ impl Status {
 
     pub(crate) fn holds(&self, messages: usize) {
         self.0.in_flight.store(messages as u64, Ordering::Relaxed);
-        self.0.in_flight_gauge.get_or_init(measure::in_flight).set(messages as f64);
+        self.0.in_flight_gauge.get_or_init(|| measure::in_flight(self.0.consumer)).set(messages as f64);
     }
 
     pub(crate) fn done(&self) -> Done {

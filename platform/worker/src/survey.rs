@@ -9,11 +9,7 @@ use messaging::Queue;
 use schemas::Clock;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    measure::{self, Labels},
-    message::lease::Leases,
-    transaction::failure::chain,
-};
+use crate::{measure::Labels, message::lease::Leases, transaction::failure::chain};
 
 pub(crate) struct Survey {
     pub queue: Arc<dyn Queue>,
@@ -43,7 +39,7 @@ impl Survey {
     fn look(&self) {
         let age = self.leases.oldest().map(|sent_at| self.clock.now() - sent_at);
         // Another machine's clock may be ahead.
-        measure::oldest(age.and_then(|age| age.try_into().ok()).unwrap_or_default());
+        self.labels.oldest(age.and_then(|age| age.try_into().ok()).unwrap_or_default());
     }
 
     async fn count(&self) {

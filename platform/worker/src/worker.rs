@@ -17,7 +17,7 @@ use crate::{
         heartbeat::Heartbeat,
         window::{EVENT_LOGS, Window},
     },
-    measure::{self, Labels},
+    measure::Labels,
     message::{
         dead_letter::DeadLetters,
         lease::Leases,
@@ -79,7 +79,7 @@ impl Worker {
         clock: Clock,
     ) -> Self {
         let circuits = Circuits::all_closed();
-        let status = Status::new(circuits.clone());
+        let status = Status::new(consumer.name(), circuits.clone());
         Self {
             consumer,
             queue,
@@ -104,7 +104,7 @@ impl Worker {
         let now = self.clock.now();
         let window = Window::from(now - EVENT_LOGS.keep);
         window.maintain(&self.pool, now).await?;
-        measure::begin();
+        self.labels().begin();
 
         let leases = Leases::new(self.queue.clone(), self.settings.lease, self.status.clone());
         let (settler, acknowledging) = Settler::new(self.queue.clone(), leases.clone());
@@ -177,8 +177,13 @@ impl Worker {
         probing: TaskTracker,
     ) -> Arc<Work> {
         let settings = &self.settings;
-        let probing =
-            Probing { circuits: self.circuits.clone(), delay: settings.probe, tasks: probing, soft: soft.clone() };
+        let probing = Probing {
+            consumer: self.consumer.name(),
+            circuits: self.circuits.clone(),
+            delay: settings.probe,
+            tasks: probing,
+            soft: soft.clone(),
+        };
         let database = Breaker::of_database(self.pool.clone(), probing.clone());
         let lines = self.consumer.handlers().map(|handler| {
             Line::new(handler.clone(), database.clone(), self.pool.clone(), probing.clone(), settings.hold)

@@ -369,7 +369,7 @@ mod tests {
     const NOON: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
 
     fn kept(queue: Arc<dyn Queue>) -> Arc<Leases> {
-        let leases = Leases::new(queue, LENGTH, Status::new(Circuits::all_closed()));
+        let leases = Leases::new(queue, LENGTH, Status::new("notes", Circuits::all_closed()));
         tokio::spawn(leases.clone().keep(CancellationToken::new()));
         leases
     }

@@ -75,7 +75,7 @@ impl Receiver {
                         Some(0) | None => 1,
                         Some(_) => wanted,
                     };
-                    measure::polls_wanted(wanted);
+                    self.labels.polls_wanted(wanted);
                     if received.is_none() {
                         rest_until = Instant::now() + POLL_RETRY.after(failures);
                     }
@@ -121,7 +121,7 @@ impl Receiver {
         };
         self.status.polled(messages.len());
         self.labels.received(messages.len());
-        measure::last_poll(self.clock.now());
+        self.labels.last_poll(self.clock.now());
         let count = messages.len();
         let held = messages.into_iter().filter_map(|message| {
             // The queue may break its own limits; what has no credit left is left to come again.

@@ -60,6 +60,7 @@ impl Circuits {
 pub(crate) struct Breaker(Arc<Inner>);
 
 struct Inner {
+    consumer: &'static str,
     dependency: &'static str,
     ask: Box<Ask>,
     delay: RetryDelay,
@@ -89,6 +90,7 @@ enum Phase {
 /// What the breakers of one worker share.
 #[derive(Clone)]
 pub(crate) struct Probing {
+    pub consumer: &'static str,
     pub circuits: Circuits,
     pub delay: RetryDelay,
     pub tasks: TaskTracker,
@@ -104,10 +106,11 @@ impl Breaker {
         probing: Probing,
         ask: impl Fn() -> BoxFuture<'static, Answer> + Send + Sync + 'static,
     ) -> Self {
-        let Probing { circuits, delay, tasks, soft } = probing;
+        let Probing { consumer, circuits, delay, tasks, soft } = probing;
         let state = State { phase: Phase::Closed, since: None, probes: 0, waiting: 0 };
-        measure::circuit(dependency, false);
+        measure::circuit(consumer, dependency, false);
         Self(Arc::new(Inner {
+            consumer,
             dependency,
             ask: Box::new(ask),
             delay,
@@ -174,7 +177,7 @@ impl Breaker {
                 state.since = Some(Instant::now());
                 state.probes = 0;
                 self.0.circuits.0.send_modify(|open| *open += 1);
-                measure::circuit(self.0.dependency, true);
+                measure::circuit(self.0.consumer, self.0.dependency, true);
             }
             Phase::Trial { .. } => {}
         }
@@ -203,7 +206,7 @@ impl Breaker {
         state.phase = Phase::Closed;
         state.since = None;
         self.0.circuits.0.send_modify(|open| *open -= 1);
-        measure::circuit(self.0.dependency, false);
+        measure::circuit(self.0.consumer, self.0.dependency, false);
         self.0.changed.notify_waiters();
     }
 
@@ -305,6 +308,7 @@ mod tests {
         let (circuits, soft) = (Circuits::all_closed(), CancellationToken::new());
         let (up, probes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let probing = Probing {
+            consumer: "notes",
             circuits: circuits.clone(),
             delay: RetryDelay::new(Duration::from_secs(1), Duration::from_secs(5)),
             tasks: TaskTracker::new(),

@@ -97,8 +97,13 @@ async fn every_metric_is_measured_described_and_documented() {
     assert_eq!(read("messaging_client_consumed_messages_total", &["messaging_system=\"aws_sqs\""]), Some(10));
     assert!(read("messaging_process_duration_seconds_count", &["error_type=\"retry\""]) >= Some(2));
     assert!(read("waypost_worker_event_lag_seconds_count", &[of_notes]) >= Some(7));
-    assert_eq!(read("waypost_worker_in_flight_messages", &[]), Some(0));
-    assert!(read("waypost_worker_last_poll_timestamp_seconds", &[]) > Some(1_700_000_000));
+    // Another worker of the process sets its own.
+    let whose = "messaging_consumer_group_name=\"notes\"";
+    assert!(read("waypost_worker_last_poll_timestamp_seconds", &[whose]) > Some(1_700_000_000));
+    assert_eq!(read("waypost_worker_in_flight_messages", &[whose]), Some(0));
+    assert!(read("waypost_worker_polls_wanted", &[whose]) >= Some(1));
+    assert!(read("waypost_worker_oldest_message_age_seconds", &[whose]).is_some());
+    assert_eq!(read("waypost_worker_circuit_open", &[whose, "dependency=\"database\""]), Some(0));
     eventually("the backlog was counted", async || {
         (read("waypost_worker_backlog_messages", &["state=\"visible\""]) >= Some(0)).then_some(())
     })
