@@ -10,7 +10,10 @@ use clap::{
     Args,
     builder::{PossibleValuesParser, TypedValueParser},
 };
+use futures_util::{FutureExt, future::BoxFuture};
+use mailer::{Mailer, MailerSettings};
 use migrations::Database;
+use schemas::Clock;
 use service::{
     postgres::PostgresSettings,
     settings::{Env, SettingError, SettingErrors},
@@ -35,23 +38,46 @@ pub struct ConsumerProcess {
     pub admin: AdminListen,
     /// What it handles, which takes no settings to know.
     pub registered: fn() -> Consumer,
-    /// The same, ready to handle it.
-    pub from_env: fn(&Env) -> Result<Consumer, SettingErrors>,
+    /// The same, ready to handle it: settings are read at once, and what they name is opened when that is waited for.
+    pub from_env: fn(&Env) -> Result<Opening, SettingErrors>,
 }
+
+pub type Opening = BoxFuture<'static, anyhow::Result<Consumer>>;
 
 /// The one that is meant where nobody says which. An installation without it is none.
 pub const DEFAULT: &ConsumerProcess = &CONSUMERS[0];
 
-pub static CONSUMERS: [ConsumerProcess; 1] = [ConsumerProcess {
-    name: user_service::NAME,
-    process: "user-worker",
-    help: "The worker that builds user profiles",
-    about: user_service::ABOUT,
-    database: Database::User,
-    admin: AdminListen::new("WORKER_ADMIN_LISTEN", 9102),
-    registered: user_service::consumer,
-    from_env: |_| Ok(user_service::consumer()),
-}];
+pub static CONSUMERS: [ConsumerProcess; 2] = [
+    ConsumerProcess {
+        name: user_service::NAME,
+        process: "user-worker",
+        help: "The worker that builds user profiles",
+        about: user_service::ABOUT,
+        database: Database::User,
+        admin: AdminListen::new("WORKER_ADMIN_LISTEN", 9102),
+        registered: user_service::consumer,
+        from_env: |_| Ok(async { Ok(user_service::consumer()) }.boxed()),
+    },
+    ConsumerProcess {
+        name: mailer::NAME,
+        process: "mailer",
+        help: "The worker that writes mails about accounts",
+        about: mailer::ABOUT,
+        database: Database::Mailer,
+        admin: AdminListen::new("MAILER_ADMIN_LISTEN", 9103),
+        registered: mailer::declared,
+        from_env: mailer,
+    },
+];
+
+fn mailer(env: &Env) -> Result<Opening, SettingErrors> {
+    let settings = MailerSettings::from_env(env)?;
+    let opening = async {
+        mailer::describe_metrics();
+        Ok(mailer::consumer(&Mailer::open(settings, Clock::system()).await?))
+    };
+    Ok(opening.boxed())
+}
 
 impl ConsumerProcess {
     pub fn named(name: &str) -> Option<&'static Self> {

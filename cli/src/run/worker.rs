@@ -11,12 +11,12 @@ use service::{
 };
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
-use worker::{Consumer, Status, Worker, WorkerSettings};
+use worker::{Status, Worker, WorkerSettings};
 
 use super::{queue_check::warn_of_findings, settings::worker_settings, unless_stopped};
 use crate::{
     bus::{BusSettings, SQS_QUEUE_URL},
-    consumers::ConsumerProcess,
+    consumers::{ConsumerProcess, Opening},
 };
 
 /// A queue that has not answered for this long beyond a poll's own wait is not being read.
@@ -25,7 +25,7 @@ const QUIET: Duration = Duration::from_secs(20);
 /// The worker of one consumer, with its settings.
 pub struct WorkerProcess {
     row: &'static ConsumerProcess,
-    consumer: Consumer,
+    opening: Opening,
     settings: InboxSettings,
     listen: SocketAddr,
     http: HttpSettings,
@@ -58,18 +58,19 @@ impl InboxSettings {
 
 impl WorkerProcess {
     pub fn from_env(env: &Env, row: &'static ConsumerProcess, several: bool) -> Result<Self, SettingErrors> {
-        let (settings, consumer, listen, http) = all((
+        let (settings, opening, listen, http) = all((
             InboxSettings::from_env(env, row, several),
             (row.from_env)(env),
             row.admin.read(env),
             HttpSettings::from_env(env),
         ))?;
-        Ok(Self { row, consumer, settings, listen, http })
+        Ok(Self { row, opening, settings, listen, http })
     }
 
     pub async fn start(self, lifecycle: &Lifecycle, metrics: Metrics) -> anyhow::Result<()> {
-        let Self { row, consumer, settings, listen, http } = self;
+        let Self { row, opening, settings, listen, http } = self;
         let listener = http::bind(row.admin.variable, listen).await?;
+        let consumer = unless_stopped(lifecycle, opening).await?;
         unless_stopped(lifecycle, settings.database.wait_until_ready(settings.bus.patience)).await?;
         let pool = settings.database.connect_lazy(row.process);
         let bus = unless_stopped(lifecycle, settings.bus.connect()).await?;
