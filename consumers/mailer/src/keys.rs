@@ -17,6 +17,11 @@ use tokio::{
 pub const PRIVATE_KEY: &str = "key";
 pub const PUBLIC_KEY: &str = "pub";
 
+/// How long a private key is kept after another has taken its place. A link works for a day, and one that has expired is
+/// dropped unopened: so it doesn't matter for how long queues, dead-letter queues and archives keep its event. The rest
+/// of the time is for producers that still seal with the older key, and for tokens that are made to live longer.
+pub const KEEP_SUPERSEDED: time::Duration = time::Duration::days(30);
+
 /// Why keys could not be read. It names a path and never what is there.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {

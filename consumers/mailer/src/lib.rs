@@ -26,7 +26,7 @@ mod words;
 use worker::Consumer;
 
 pub use handlers::consumer;
-pub use keys::{PRIVATE_KEY, PUBLIC_KEY, make_pair, private_keys};
+pub use keys::{KEEP_SUPERSEDED, KeysError, PRIVATE_KEY, PUBLIC_KEY, make_pair, private_keys};
 pub use mailer::{Mailer, MailerError};
 pub use measure::describe_metrics;
 pub use settings::{MailerSettings, TransportSettings, smtp_url::SmtpServer};
