@@ -47,7 +47,7 @@ pub type Opening = BoxFuture<'static, anyhow::Result<Consumer>>;
 /// The one that is meant where nobody says which. An installation without it is none.
 pub const DEFAULT: &ConsumerProcess = &CONSUMERS[0];
 
-pub static CONSUMERS: [ConsumerProcess; 2] = [
+pub static CONSUMERS: [ConsumerProcess; 3] = [
     ConsumerProcess {
         name: user_service::NAME,
         process: "user-worker",
@@ -67,6 +67,16 @@ pub static CONSUMERS: [ConsumerProcess; 2] = [
         admin: AdminListen::new("MAILER_ADMIN_LISTEN", 9103),
         registered: mailer::declared,
         from_env: mailer,
+    },
+    ConsumerProcess {
+        name: auth_service::NAME,
+        process: "auth-worker",
+        help: "The worker that closes the ledger of erasures",
+        about: auth_service::ABOUT,
+        database: Database::Auth,
+        admin: AdminListen::new("AUTH_WORKER_ADMIN_LISTEN", 9104),
+        registered: auth_service::consumer,
+        from_env: |_| Ok(async { Ok(auth_service::consumer()) }.boxed()),
     },
 ];
 

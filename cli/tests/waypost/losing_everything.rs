@@ -110,9 +110,10 @@ async fn reach_the_middle(databases: &Databases, commits: &Semaphore) -> [PgTran
 
 /// Everything in one process, and a second worker beside it.
 async fn start_processes(servers: &Servers, environment: &[(String, String)]) -> [Child; 2] {
-    let (api, worker, second) = (free_port(), free_port(), free_port());
+    let (admin, worker, second) = (free_port(), free_port(), free_port());
     [
-        start(servers, environment, &["run", "all"], &[("AUTH_LISTEN", api), ("WORKER_ADMIN_LISTEN", worker)]).await,
+        start(servers, environment, &["run", "all"], &[("AUTH_ADMIN_LISTEN", admin), ("WORKER_ADMIN_LISTEN", worker)])
+            .await,
         start(servers, environment, &["run", "user-worker"], &[("WORKER_ADMIN_LISTEN", second)]).await,
     ]
 }
@@ -128,6 +129,9 @@ async fn start(
         File::options().create(true).append(true).open(servers.logs().join(format!("{}.log", arguments[1]))).unwrap();
     let mut child = waypost(arguments, &borrowed(environment))
         .envs(listens.iter().map(|(name, port)| (name, format!("127.0.0.1:{port}"))))
+        .envs(fixtures::auth_keys())
+        // Nobody asks there.
+        .envs(["AUTH_LISTEN", "AUTH_WORKER_ADMIN_LISTEN", "MAILER_ADMIN_LISTEN"].map(|name| (name, "127.0.0.1:0")))
         .envs([("RELAY_LEASE_SECONDS", "6"), ("WORKER_LEASE_SECONDS", "6"), ("WORKER_WAIT_SECONDS", "1")])
         .stdin(Stdio::null())
         .stdout(Stdio::null())

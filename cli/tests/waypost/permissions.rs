@@ -84,8 +84,8 @@ const MEND: &str = "DROP TRIGGER fail ON user_profiles";
 #[tokio::test]
 async fn services_and_operators_make_the_calls_that_their_policies_allow_and_no_others() {
     let installation = Installation::make(fixtures::bus().await).await;
-    let (api, relay, worker) = (free_port(), free_port(), free_port());
-    let listens = [api, relay, worker].map(|port| format!("127.0.0.1:{port}"));
+    let (api, admin, relay, worker) = (free_port(), free_port(), free_port(), free_port());
+    let listens = [api, relay, worker, admin].map(|port| format!("127.0.0.1:{port}"));
     let by = |recorder: &Recorder, more: &[(&'static str, &str)]| {
         let own = [("LOCALSTACK_ENDPOINT", recorder.endpoint.as_str())];
         let all = [&NAMED[..], &own, more].concat();
@@ -104,14 +104,15 @@ async fn services_and_operators_make_the_calls_that_their_policies_allow_and_no_
         ("WORKER_RETRY_BASE_MILLIS", "100"),
     ];
     let worker_child = start(&["run", "user-worker"], &by(&worker_calls, &settings), worker).await;
-    let auth = start(&["run", "auth-service"], &by(&auth_calls, &[("AUTH_LISTEN", &listens[0])]), api).await;
+    let api_settings = [("AUTH_LISTEN", listens[0].as_str()), ("AUTH_ADMIN_LISTEN", listens[3].as_str())];
+    let auth = start(&["run", "auth-service"], &by(&auth_calls, &api_settings), admin).await;
     register(api, "ada@example.com").await;
     has_profile(&installation, "ada@example.com").await;
     terminate(auth).await;
 
     // With a relay of its own, the service itself asks nothing of the bus.
-    let settings = [("AUTH_LISTEN", listens[0].as_str()), ("OUTBOX_RELAY", "standalone")];
-    let auth = start(&["run", "auth-service"], &by(&silent_calls, &settings), api).await;
+    let settings = [&api_settings[..], &[("OUTBOX_RELAY", "standalone")]].concat();
+    let auth = start(&["run", "auth-service"], &by(&silent_calls, &settings), admin).await;
     let settings = [("RELAY_ADMIN_LISTEN", listens[1].as_str())];
     let relay_child = start(&["run", "relay", "--service", "auth"], &by(&relay_calls, &settings), relay).await;
     database(&installation, BREAK).await;

@@ -32,8 +32,10 @@ impl Installation {
             ("AUTH_DATABASE_URL", self.auth.url.clone()),
             ("USER_DATABASE_URL", self.user.url.clone()),
             ("WORKER_WAIT_SECONDS", "1".to_owned()),
+            // Where a test doesn't ask, any port.
+            ("AUTH_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
         ];
-        self.bus.environment.iter().cloned().chain(own).collect()
+        self.bus.environment.iter().cloned().chain(own).chain(fixtures::auth_keys()).collect()
     }
 
     pub async fn run(&self, arguments: &[&str]) -> (i32, String, String) {
@@ -126,12 +128,16 @@ on_both_buses!(
 
 async fn the_services_with_a_relay_of_its_own_deliver_a_registration_and_stop_cleanly(bus: TestBus) {
     let installation = Installation::make(bus).await;
-    let (api, relay, worker) = (free_port(), free_port(), free_port());
-    let (api_listen, relay_listen) = (format!("127.0.0.1:{api}"), format!("127.0.0.1:{relay}"));
-    let worker_listen = format!("127.0.0.1:{worker}");
-    let settings = [("OUTBOX_RELAY", "standalone"), ("AUTH_LISTEN", api_listen.as_str())];
+    let (admin, relay, worker) = (free_port(), free_port(), free_port());
+    let (api_listen, admin_listen) = (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{admin}"));
+    let (relay_listen, worker_listen) = (format!("127.0.0.1:{relay}"), format!("127.0.0.1:{worker}"));
+    let settings = [
+        ("OUTBOX_RELAY", "standalone"),
+        ("AUTH_LISTEN", api_listen.as_str()),
+        ("AUTH_ADMIN_LISTEN", admin_listen.as_str()),
+    ];
     let children = [
-        installation.start(&["run", "auth-service"], &settings, api).await,
+        installation.start(&["run", "auth-service"], &settings, admin).await,
         installation
             .start(&["run", "relay", "--service", "auth"], &[("RELAY_ADMIN_LISTEN", &relay_listen)], relay)
             .await,
@@ -164,12 +170,18 @@ async fn the_services_with_a_relay_of_its_own_deliver_a_registration_and_stop_cl
 
 async fn every_service_in_one_process_delivers_a_registration_and_stops_cleanly(bus: TestBus) {
     let installation = Installation::make(bus).await;
-    let (api, worker) = (free_port(), free_port());
-    let (api_listen, worker_listen) = (format!("127.0.0.1:{api}"), format!("127.0.0.1:{worker}"));
-    let settings = [("AUTH_LISTEN", api_listen.as_str()), ("WORKER_ADMIN_LISTEN", &worker_listen)];
+    let worker = free_port();
+    let [api_listen, admin_listen, worker_listen] =
+        [free_port(), free_port(), worker].map(|port| format!("127.0.0.1:{port}"));
+    let settings = [
+        ("AUTH_LISTEN", api_listen.as_str()),
+        ("AUTH_ADMIN_LISTEN", admin_listen.as_str()),
+        ("AUTH_WORKER_ADMIN_LISTEN", "127.0.0.1:0"),
+        ("WORKER_ADMIN_LISTEN", &worker_listen),
+    ];
     let child = installation.start(&["run", "all"], &settings, worker).await;
     installation.register_and_see_the_profile(&api_listen).await;
-    for (service, listen) in [("auth-service", "AUTH_LISTEN"), ("user-worker", "WORKER_ADMIN_LISTEN")] {
+    for (service, listen) in [("auth-service", "AUTH_ADMIN_LISTEN"), ("user-worker", "WORKER_ADMIN_LISTEN")] {
         let listen = settings.iter().find(|(name, _)| *name == listen).unwrap();
         let (code, stdout, stderr) = run(&["healthcheck", service], &[*listen]).await;
         assert_eq!(code, 0, "{stdout}{stderr}");
@@ -177,5 +189,5 @@ async fn every_service_in_one_process_delivers_a_registration_and_stops_cleanly(
     terminate(child).await;
     let (code, _, stderr) = run(&["healthcheck", "auth-service"], &settings).await;
     assert_eq!(code, 1);
-    assert!(stderr.contains(&format!("http://{api_listen}/readyz does not answer")), "{stderr}");
+    assert!(stderr.contains(&format!("http://{admin_listen}/readyz does not answer")), "{stderr}");
 }

@@ -45,7 +45,11 @@ async fn a_bus_that_is_not_there_is_waited_for_with_a_progress_line_and_given_up
 #[tokio::test]
 async fn a_database_that_is_not_there_is_waited_for_with_a_progress_line_and_given_up_on() {
     let url = "postgresql://ada:hunter2@127.0.0.1:9/auth_db";
-    let environment = [("AUTH_DATABASE_URL", url), ("STARTUP_PATIENCE_SECONDS", "2"), ("AUTH_LISTEN", "127.0.0.1:0")];
+    let keys = fixtures::auth_keys();
+    let mut environment =
+        vec![("AUTH_DATABASE_URL", url), ("STARTUP_PATIENCE_SECONDS", "2"), ("AUTH_LISTEN", "127.0.0.1:0")];
+    environment.push(("AUTH_ADMIN_LISTEN", "127.0.0.1:0"));
+    environment.extend(keys.iter().map(|(name, value)| (*name, value.as_str())));
     for arguments in [&["run", "auth-service"][..], &["migrate", "--database", "auth"]] {
         let (code, _, stderr) = run(arguments, &environment).await;
         assert_eq!(code, 1, "{stderr}");
@@ -86,6 +90,8 @@ async fn usage_errors_exit_with_two() {
 async fn a_process_that_is_stopped_while_it_waits_exits_with_zero() {
     let url = "postgresql://ada:hunter2@127.0.0.1:9/auth_db";
     let mut child = waypost(&["run", "auth-service"], &[("AUTH_DATABASE_URL", url), ("AUTH_LISTEN", "127.0.0.1:0")])
+        .env("AUTH_ADMIN_LISTEN", "127.0.0.1:0")
+        .envs(fixtures::auth_keys())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -117,8 +123,11 @@ async fn services_that_have_started_finish_where_the_process_is_stopped_while_an
         ("USER_DATABASE_URL", "postgresql://ada:hunter2@127.0.0.1:9/user_db"),
         ("AUTH_LISTEN", "127.0.0.1:0"),
         ("WORKER_ADMIN_LISTEN", "127.0.0.1:0"),
+        ("AUTH_ADMIN_LISTEN", "127.0.0.1:0"),
+        ("AUTH_WORKER_ADMIN_LISTEN", "127.0.0.1:0"),
     ]);
-    let mut child = waypost(&["run", "all"], &environment).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        waypost(&["run", "all"], &environment).envs(fixtures::auth_keys()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     while !lines.next_line().await.unwrap().unwrap().contains("waiting for PostgreSQL user_db") {}
     let id = child.id().unwrap().to_string();

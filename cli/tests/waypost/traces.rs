@@ -60,7 +60,8 @@ async fn a_registration_is_followed_from_its_caller_to_the_worker(bus: TestBus) 
     let collector = Collector::start(Mood::Takes).await;
     let installation = Installation::make(bus).await;
     let ports = [free_port(), free_port(), free_port()];
-    let [api, relay, worker] = ports.map(|port| format!("127.0.0.1:{port}"));
+    let [admin, relay, worker] = ports.map(|port| format!("127.0.0.1:{port}"));
+    let api = format!("127.0.0.1:{}", free_port());
     let traced = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str()),
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-api-key=let-me-in"),
@@ -68,7 +69,7 @@ async fn a_registration_is_followed_from_its_caller_to_the_worker(bus: TestBus) 
         AT_THE_END,
     ];
     let (api_settings, relay_settings, worker_settings) = (
-        [&traced[..], &[("OUTBOX_RELAY", "standalone"), ("AUTH_LISTEN", &api)]].concat(),
+        [&traced[..], &[("OUTBOX_RELAY", "standalone"), ("AUTH_LISTEN", &api), ("AUTH_ADMIN_LISTEN", &admin)]].concat(),
         [&traced[..], &[("RELAY_ADMIN_LISTEN", &relay), ("OTEL_SERVICE_NAME", "the-relay")]].concat(),
         [&traced[..], &[("WORKER_ADMIN_LISTEN", &worker)]].concat(),
     );
@@ -102,8 +103,10 @@ async fn a_registration_is_followed_from_its_caller_to_the_worker(bus: TestBus) 
     }
     assert!(server.span.status.is_none_or(|status| status.code != SpanStatus::Error as i32));
 
-    let envelope: String =
-        sqlx::query_scalar("SELECT envelope FROM outbox").fetch_one(&installation.auth.pool).await.unwrap();
+    let envelope: String = sqlx::query_scalar("SELECT envelope FROM outbox WHERE event_type = 'user.created'")
+        .fetch_one(&installation.auth.pool)
+        .await
+        .unwrap();
     let envelope: Value = serde_json::from_str(&envelope).unwrap();
     let written_by = traceparent_of(&server.span.trace_id, &server.span.span_id);
     assert_eq!(envelope["traceparent"], written_by, "an event names the span that wrote it");
@@ -152,15 +155,17 @@ async fn a_registration_is_followed_from_its_caller_to_the_worker(bus: TestBus) 
 
 /// Starts auth-service with its log in a file, and waits until it is ready.
 async fn auth_service(installation: &Installation, listen: &str, settings: &[(&str, &str)], log: &Path) -> Child {
+    let admin = format!("127.0.0.1:{}", free_port());
     let child = waypost(&["run", "auth-service"], &[])
         .envs(installation.environment())
         .env("AUTH_LISTEN", listen)
+        .env("AUTH_ADMIN_LISTEN", &admin)
         .envs(settings.iter().copied())
         .stderr(Stdio::from(File::create(log).unwrap()))
         .spawn()
         .unwrap();
     eventually("auth-service is ready", async || {
-        let answer = Client::new().get(format!("http://{listen}/readyz")).send().await;
+        let answer = Client::new().get(format!("http://{admin}/readyz")).send().await;
         answer.is_ok_and(|answer| answer.status() == StatusCode::OK).then_some(())
     })
     .await;

@@ -1,6 +1,6 @@
 //! Access tokens: who is asking, signed by auth-service and checked by every API (RFC 9068, RFC 8725).
 //!
-//! A token has one spelling: `alg` EdDSA over Ed25519, `typ` at+jwt, a `kid`, and nothing else in its header. The
+//! A token has one spelling: `alg` is `EdDSA` over Ed25519, `typ` is `at+jwt`, a `kid`, and nothing else in its header. The
 //! algorithm is the key's and never the header's; a key is only ever looked up in the set that is passed in, so a token
 //! can't bring its own. Its claims hold ids, roles and times, and nothing that tells of a person.
 //!

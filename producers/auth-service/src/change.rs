@@ -1,4 +1,4 @@
-//! One change of auth_db: rows, audit and events together, or none of them.
+//! One change of `auth_db`: rows, audit and events together, or none of them.
 
 use outbox::Wake;
 use schemas::{Clock, Envelope, Event, Header, Sequence, event_id};

@@ -1,6 +1,6 @@
 //! Deleting an account for good, and the ledger of who has followed.
 //!
-//! In one transaction, everything that tells of a person leaves auth_db: the account's row keeps its id, its status and its
+//! In one transaction, everything that tells of a person leaves `auth_db`: the account's row keeps its id, its status and its
 //! sequence; tokens, sessions, roles and counters go; the audit trail keeps what was done and forgets from where; the outbox
 //! forgets what it still holds, and lets what was not published yet go, because the event that is written last says all
 //! that matters. The address is free again.

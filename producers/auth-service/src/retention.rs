@@ -81,7 +81,7 @@ pub async fn keep(store: Store, retention: Retention, soft: CancellationToken) -
         match announce_open(&store, &Origin::internal()).await {
             Ok(0) => {}
             Ok(erasures) => {
-                tracing::warn!(erasures, "services were told again of erasures that they have not completed")
+                tracing::warn!(erasures, "services were told again of erasures that they have not completed");
             }
             Err(error) => tracing::warn!(error = %ErrorChain(&error), "open erasures could not be told again"),
         }

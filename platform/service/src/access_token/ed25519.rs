@@ -24,6 +24,7 @@ pub(super) fn provide() {
     });
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the library's signature")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
     match (algorithm, key.family()) {
         (Algorithm::EdDSA, AlgorithmFamily::Ed) => {
@@ -35,6 +36,7 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the library's signature")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
     match (algorithm, key.family()) {
         (Algorithm::EdDSA, AlgorithmFamily::Ed) => Ok(Box::new(Verifying(key.try_get_as_bytes()?.to_vec()))),

@@ -41,23 +41,27 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 }
 
 fn describe_operation(operation: &mut Operation, known: &[&'static Kind]) {
-    let named = operation.extensions.as_mut().and_then(|extensions| extensions.remove(EXTENSION));
+    let told = operation.extensions.as_mut().and_then(|extensions| extensions.remove(EXTENSION));
     if operation.extensions.as_ref().is_some_and(|extensions| extensions.is_empty()) {
         operation.extensions = None;
     }
-    let names = named.as_ref().and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let names = told.as_ref().and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let mut by_status: BTreeMap<StatusCode, Vec<&'static Kind>> = BTreeMap::new();
     let mut add = |kind: &'static Kind| by_status.entry(kind.status).or_default().push(kind);
     for name in names {
         if name == BODY {
-            WITH_BODY.iter().for_each(|kind| add(kind));
+            for kind in WITH_BODY {
+                add(kind);
+            }
             continue;
         }
         let all = known.iter().chain(WITH_BODY).chain(ALWAYS).chain(&EVERYWHERE);
         let kind = all.copied().find(|kind| kind.name == Some(name));
         add(kind.unwrap_or_else(|| panic!("there is no kind of problem called `{name}`")));
     }
-    ALWAYS.iter().for_each(|kind| add(kind));
+    for kind in ALWAYS {
+        add(kind);
+    }
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
             response.headers.insert("x-request-id".to_owned(), RefOr::T(request_id()));

@@ -62,20 +62,18 @@ impl Authentication {
             Problem::unauthenticated(true)
         })?;
         let standing = standing(&self.store.pool, claims.sub, claims.sid, now).await?;
-        match standing.filter(|standing| standing.min_token_version <= claims.ver) {
-            Some(standing) => Ok(Caller {
-                user_id: claims.sub,
-                session_id: claims.sid,
-                authenticated_at: standing.authenticated_at,
-                now,
-                is_administrator: standing.is_administrator,
-            }),
-            None => {
-                counter!("access_tokens_refused_total").increment(1);
-                tracing::debug!("an access token's session or version has ended");
-                Err(Problem::unauthenticated(true))
-            }
-        }
+        let Some(standing) = standing.filter(|standing| standing.min_token_version <= claims.ver) else {
+            counter!("access_tokens_refused_total").increment(1);
+            tracing::debug!("an access token's session or version has ended");
+            return Err(Problem::unauthenticated(true));
+        };
+        Ok(Caller {
+            user_id: claims.sub,
+            session_id: claims.sid,
+            authenticated_at: standing.authenticated_at,
+            now,
+            is_administrator: standing.is_administrator,
+        })
     }
 }
 

@@ -119,7 +119,7 @@ async fn the_ledger_closes_when_every_service_has_answered_and_not_before() {
         "{outcomes:?}"
     );
     assert_eq!(ledger("?state=open").await.as_array().unwrap().len(), 1);
-    assert_eq!(harness.deliver(&[right.clone()]).await, [Outcome::Applied]);
+    assert_eq!(harness.deliver(std::slice::from_ref(&right)).await, [Outcome::Applied]);
     assert_eq!(harness.deliver(&[right]).await, [Outcome::Duplicate]);
     assert_eq!(ledger("?state=open").await, json!([]));
     let closed = ledger(&format!("?user={}", person.id)).await;

@@ -114,9 +114,9 @@ async fn an_address_that_is_taken_is_not_given_away_and_its_owner_is_told() {
     assert_eq!(mails.len(), 1, "its own registration's only");
 
     // Taken between the mail and its link: the link is used up, the account keeps what it has.
-    let token = service.mailed_token("free@example.com").await;
+    let link = service.mailed_token("free@example.com").await;
     service.make_account("free@example.com").await;
-    assert_eq!(verify(&service, &token).await, 400);
+    assert_eq!(verify(&service, &link).await, 400);
     let me = service.by(&other, Method::GET, "/v1/me", None).await.json();
     assert_eq!(me["email"], "other@example.com");
     assert_eq!(service.trail_of(other.id).await.last().unwrap(), "change-email failure known-address");

@@ -43,9 +43,13 @@ fn take_log() {
     IS_TAKEN.set(true);
 }
 
+fn hex_digit(half: u8) -> char {
+    char::from_digit(half.into(), 16).unwrap()
+}
+
 /// In its own spelling, and in those that a careless print gives it.
 fn spellings(secret: &str) -> Vec<String> {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect::<String>();
     let mut all = vec![
         secret.to_owned(),
         STANDARD.encode(secret).trim_end_matches('=').to_owned(),

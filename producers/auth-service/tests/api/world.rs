@@ -312,13 +312,13 @@ impl Service {
         .fetch_all(&self.pool)
         .await
         .unwrap();
-        let mut dump = String::new();
+        let mut dump = Vec::new();
         for table in tables {
             let sql = sqlx::AssertSqlSafe(format!("SELECT coalesce(string_agg(t::text, E'\\n'), '') FROM {table} t"));
             let rows: String = sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap();
-            dump += &format!("{table}: {rows}\n");
+            dump.push(format!("{table}: {rows}"));
         }
-        dump
+        dump.join("\n")
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use auth_service::{HashLimits, PasswordHasher, Registration};
+use auth_service::{
+    AuthKeys, HashLimits, MailerKey, Parts, PasswordHasher, PasswordPolicy, SigningKeys, Store, TokenIssuer, UseCases,
+    VerificationRule,
+};
 use fixtures::{TestBus, TestDatabase, eventually};
 use messaging::{Queue, QueueSettings};
 use outbox::{OUTBOX, Relay, RelaySettings, Wake};
@@ -11,7 +14,7 @@ use schemas::{Clock, Event, UserCreatedV1};
 use serde_json::json;
 use service::{
     http::{self, HttpSettings},
-    telemetry::Metrics,
+    settings::Env,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -43,10 +46,23 @@ impl Platform {
         partitions::maintain(&auth.pool, OUTBOX, clock.now()).await.unwrap();
         let (stop, wake) = (CancellationToken::new(), Wake::new());
         let limits = HashLimits { wait: Duration::from_secs(60), ..HashLimits::default() };
-        let registration = Registration::new(auth.pool.clone(), PasswordHasher::new(limits), wake.clone(), clock);
+        let keys = AuthKeys::from_env(&Env::of(fixtures::auth_keys())).unwrap();
+        let issuer = TokenIssuer {
+            issuer: "https://auth.example.com".to_owned(),
+            audience: "waypost".to_owned(),
+            keys: SigningKeys::open(keys.signing, clock.now()).unwrap(),
+        };
+        let parts = Parts {
+            hasher: PasswordHasher::new(limits).unwrap(),
+            policy: PasswordPolicy::default(),
+            verification: VerificationRule::default(),
+            pseudonyms: keys.pseudonyms.open(clock.now()).unwrap(),
+            issuer,
+            mailer: MailerKey::open(keys.mailer).unwrap(),
+            store: Store::new(auth.pool.clone(), wake.clone(), clock),
+        };
         let settings = HttpSettings { request_timeout: Duration::from_secs(60), ..HttpSettings::default() };
-        let health = auth_service::health(auth.pool.clone(), stop.clone());
-        let router = auth_service::router(registration, health, Metrics::start("test").unwrap(), &settings);
+        let router = auth_service::router(UseCases::of(parts), &settings);
         let listener = http::bind("AUTH_LISTEN", "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let url = format!("http://{}/v1/auth/register", listener.local_addr().unwrap());
         tokio::spawn(http::serve(listener, router, settings, stop.clone(), stop.clone()));
