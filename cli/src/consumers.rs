@@ -202,6 +202,10 @@ impl OneConsumer {
 }
 
 impl SomeConsumers {
+    pub fn is_named(&self) -> bool {
+        self.consumer.is_some()
+    }
+
     /// Says on stderr which are left out.
     pub fn get(&self, env: &Env) -> Vec<&'static ConsumerProcess> {
         if let Some(one) = self.consumer {

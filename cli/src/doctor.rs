@@ -96,7 +96,7 @@ impl Doctor {
             checks.push(pool.judge(&settings.database.to_string()));
             checks.extend(look_at_database(row.database, &settings.database, &settings.bus, pool).await);
         }
-        checks.extend(look_at_bus(env, &examined).await?);
+        checks.extend(look_at_bus(env, &examined, self.consumers.is_named()).await?);
         self.tell(&checks)
     }
 
@@ -163,7 +163,8 @@ async fn connect(settings: &PostgresSettings, bus: &BusSettings) -> anyhow::Resu
     Ok(PgConnection::connect_with(&settings.connect_options()).await?)
 }
 
-async fn look_at_bus(env: &Env, examined: &[Examined]) -> Result<Vec<Check>, SettingErrors> {
+/// `alone`: nothing that is another consumer's.
+async fn look_at_bus(env: &Env, examined: &[Examined], alone: bool) -> Result<Vec<Check>, SettingErrors> {
     const ID: &str = "bus-answers";
     const ABOUT: &str = "the bus";
     let mut settings = BusSettings::from_env(env)?;
@@ -198,13 +199,15 @@ async fn look_at_bus(env: &Env, examined: &[Examined]) -> Result<Vec<Check>, Set
         }
     };
     checks.push(Check::ok(ID, ABOUT));
-    checks.extend(look_at_queues(&*bus, &settings, examined).await);
+    checks.extend(look_at_queues(&*bus, &settings, examined, alone).await);
     Ok(checks)
 }
 
 /// First what a worker may see itself, then the comparison, which takes more.
-async fn look_at_queues(bus: &dyn Bus, settings: &BusSettings, examined: &[Examined]) -> Vec<Check> {
-    let (topology, names) = (topology(), bus.names());
+async fn look_at_queues(bus: &dyn Bus, settings: &BusSettings, examined: &[Examined], alone: bool) -> Vec<Check> {
+    let (whole, names) = (topology(), bus.names());
+    let mut topology = whole.clone();
+    topology.subscribers.retain(|subscriber| !alone || examined.iter().any(|one| one.row.name == subscriber.consumer));
     let mut checks = Vec::new();
     for Examined { row, settings, .. } in examined {
         let subscriber = (row.registered)().subscriber();
@@ -220,7 +223,7 @@ async fn look_at_queues(bus: &dyn Bus, settings: &BusSettings, examined: &[Exami
     }
     let compared = async {
         let differences = bus.verify(&topology).await?;
-        Ok::<_, messaging::TopologyError>((differences, bus.extras(&topology, Prune::default()).await?))
+        Ok::<_, messaging::TopologyError>((differences, bus.extras(&whole, Prune::default()).await?))
     };
     match compared.await {
         Ok((differences, extras)) => {

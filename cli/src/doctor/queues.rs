@@ -189,7 +189,7 @@ impl Needs {
         };
         let longest = kept + kept_dead;
         let of_window = if self.window >= longest + ROOM {
-            Check::ok("dedup-window", "event_logs")
+            Check::ok("dedup-window", queue_named(&self.queue))
         } else {
             let severity = if self.window < longest { Error } else { Warning };
             let finding = Finding::new(
@@ -203,7 +203,7 @@ impl Needs {
                 "an event that comes back when its week is gone can't be told from a copy, and is rejected instead of applied",
                 APPLY,
             );
-            Check::found(severity, "dedup-window", "event_logs", finding)
+            Check::found(severity, "dedup-window", queue_named(&self.queue), finding)
         };
         vec![of_dead_letters, of_window]
     }

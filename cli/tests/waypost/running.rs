@@ -102,7 +102,7 @@ impl Installation {
     }
 }
 
-async fn metrics_of(listen: &str) -> String {
+pub async fn metrics_of(listen: &str) -> String {
     Client::new().get(format!("http://{listen}/metrics")).send().await.unwrap().text().await.unwrap()
 }
 

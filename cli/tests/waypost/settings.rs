@@ -15,7 +15,8 @@ async fn every_variable_that_any_service_reads_is_in_the_readme() {
     let readme = std::fs::read_to_string(readme).unwrap();
     let rows: String = readme.lines().filter(|line| line.starts_with("| `")).collect();
     // Where a database is not named by its own variable, the other one is asked for as well.
-    let (code, stdout, stderr) = run(&["settings", "--json", "all"], &[("OUTBOX_RELAY", "standalone")]).await;
+    let environment = [("OUTBOX_RELAY", "standalone"), ("MAILER_DATABASE_URL", "postgresql://h/d")];
+    let (code, stdout, stderr) = run(&["settings", "--json", "all"], &environment).await;
     assert_eq!(code, 2, "{stderr}");
     assert!(stderr.contains("AUTH_DATABASE_URL is not set"), "{stderr}");
     let names = names(&stdout);

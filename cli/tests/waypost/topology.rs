@@ -23,6 +23,8 @@ async fn topology(bus: &TestBus, arguments: &[&str]) -> (i32, String, String) {
 
 /// What an older release had beside or in place of today's.
 async fn apply_an_older_topology(bus: &TestBus) {
+    // Other consumers are as they are now.
+    assert_eq!(topology(bus, &["apply"]).await.0, 0);
     let (created, left) = (EventType::new("user.created"), EventType::new("user.left"));
     let settings = QueueSettings { max_receive_count: 7, ..QueueSettings::DEFAULT };
     let subscriber = |consumer: &str, events: &[EventType]| Subscriber {
