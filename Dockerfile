@@ -13,10 +13,13 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     find . -path ./target -prune -o -type f -exec touch {} + \
     && cargo build --release --locked --bin waypost \
     && cp target/release/waypost /usr/local/bin/waypost
+# A new volume takes its owner from the folder that it is mounted at.
+RUN mkdir -p /var/lib/waypost/keys/mailer /var/lib/waypost/keys/mailer-public
 
 # No shell, no package manager; it has certificates and the C library.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /usr/local/bin/waypost /usr/local/bin/waypost
+COPY --from=build --chown=nonroot:nonroot /var/lib/waypost /var/lib/waypost
 USER nonroot
 ENTRYPOINT ["/usr/local/bin/waypost"]
 # No HEALTHCHECK: every service and task runs from this image, and compose.yaml says which of them is asked what, by

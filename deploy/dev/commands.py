@@ -17,7 +17,7 @@ from pathlib import Path
 from benching import check_bench, measures_nothing, run_bench, tell_bench
 from chaos import SEED_OF_TESTS, check_chaos, run_chaos
 from checks import run_lints, steps
-from compose import ADMINER, check_compose, write_compose
+from compose import ADMINER, MAILS, check_compose, write_compose
 from compose import infra as compose_infra
 from containers import compose_down, compose_up
 from fuzzing import fuzz_target
@@ -30,6 +30,7 @@ from places import (
     ROOT,
     Bus,
     environment,
+    folders,
     here,
     remember_bus,
     remembered_bus,
@@ -94,6 +95,7 @@ def up(options: argparse.Namespace) -> None:
     if not options.infra:
         run([str(binary), "migrate"], environment(bus))
         run([str(binary), "topology", "apply"], environment(bus))
+        make_keys(binary)
         with locked(state("lock")):
             start(services(bus, binary))
     say(f"\nUp, with data and logs in {state()}; {TRAVEL[bus]}:")
@@ -106,6 +108,12 @@ def up(options: argparse.Namespace) -> None:
     try_next('eval "$(./dev env)"', *([] if options.infra else using), "./dev status", "./dev down")
 
 
+def make_keys(binary: Path) -> None:
+    """Makes the keys that services start with. Those that are there stay: `waypost keys` is for people."""
+    if not any(Path(folder).glob("*.key") for folder in folders(["MAILER_KEYS_DIR"]).values()):
+        run([str(binary), "keys", "mailer", "rotate"], folders())
+
+
 def up_docker(options: argparse.Namespace) -> None:
     if options.localstack:
         raise UsageError("--docker and --localstack exclude each other: the containers have LocalStack anyway")
@@ -115,6 +123,7 @@ def up_docker(options: argparse.Namespace) -> None:
     if not options.infra:
         say(f"  {AUTH_SERVICE.name:<20} http://{HOST}:{AUTH_SERVICE.base_port}")
     say(f"  {'Adminer':<20} http://{HOST}:{ADMINER.base_port}, as <name>_user with <name>_pass:")
+    say(f"  {'Mailpit':<20} http://{HOST}:{MAILS.base_port}, with every mail that was written")
     for database in (database for server in POSTGRES_SERVERS for database in server.databases):
         account = f"pgsql={database.place.host}&username={database.name}_user&db={database.name}_db"
         say(f"  {database.name + '_db':<20} http://{HOST}:{ADMINER.base_port}/?{account}")

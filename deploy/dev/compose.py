@@ -18,8 +18,10 @@ from messages import Failure, say
 from places import (
     AUTH_SERVICE,
     DATABASES,
+    FOLDERS,
     HOST,
     LOCALSTACK,
+    MAILPIT,
     POSTGRES_SERVERS,
     REDIS,
     ROOT,
@@ -30,13 +32,19 @@ from places import (
     Service,
     environment,
     in_compose,
+    mails,
 )
 from yaml_text import yaml_text
 
 FILE = ROOT / "compose.yaml"
 POSTGRES_IMAGE, REDIS_IMAGE, ADMINER_IMAGE = "postgres:16.13-alpine", "redis:7-alpine", "adminer:5.5.1"
+MAILPIT_IMAGE = "axllent/mailpit:v1.31.4"
 WAYPOST_IMAGE, WAYPOST = "waypost:dev", "/usr/local/bin/waypost"
 ADMINER = Place("adminer", 8080, 8080)
+MAILS = Place(MAILPIT.host, 8025, 8025)
+# Where the image has folders for volumes, which its user can write to.
+OWN_FOLDERS = "/var/lib/waypost"
+MAILER_KEYS = ("MAILER_KEYS_DIR", "MAILER_PUBLIC_KEYS_DIR")
 SHUTDOWN_GRACE_SECONDS = 30
 UNLESS_STOPPED = {"restart": "unless-stopped"}
 HEALTHY = {"condition": "service_healthy"}
@@ -62,14 +70,20 @@ def compose() -> Block:
         "x-waypost": waypost(),
         "x-health": {"interval": "3s", "timeout": "5s", "retries": 5, "start_period": "60s"},
         "services": infra() | tasks() | {row.name: service(row) for row in SERVICES},
-        "volumes": {name: {} for name in (*(server.place.host for server in POSTGRES_SERVERS), LOCALSTACK.host)},
+        "volumes": {name: {} for name in volumes()},
     }
+
+
+def volumes() -> list[str]:
+    servers = [*(server.place.host for server in POSTGRES_SERVERS), LOCALSTACK.host]
+    return [*servers, *(volume(name).partition(":")[0] for name in MAILER_KEYS)]
 
 
 def infra() -> Block:
     """What is not ours."""
     databases = {server.place.host: postgres(server) for server in POSTGRES_SERVERS}
-    return databases | {"redis": redis(), "localstack": localstack_service(), "adminer": adminer()}
+    others = {"redis": redis(), "localstack": localstack_service(), "adminer": adminer(), MAILPIT.host: mailpit()}
+    return databases | others
 
 
 def settings() -> Block:
@@ -157,6 +171,16 @@ def adminer() -> Block:
     }
 
 
+def mailpit() -> Block:
+    """Takes all mails, and shows them to people instead of sending them."""
+    return {
+        "image": MAILPIT_IMAGE,
+        **UNLESS_STOPPED,
+        "ports": published(MAILS) + published(MAILPIT),
+        "healthcheck": health("CMD", "/mailpit", "readyz"),
+    }
+
+
 def tasks() -> Block:
     """What runs to its end before any service starts."""
     used = [database.name for database in DATABASES]
@@ -171,20 +195,44 @@ def tasks() -> Block:
             "environment": own_settings("bus"),
             "depends_on": servers_of("bus") | {"localstack": HEALTHY, "migrate": COMPLETED},
         },
+        "keys": {"# A new pair each time; those before it stay for as long as they are needed.": None}
+        | once
+        | {
+            "command": ("keys", "mailer", "rotate", "--remove-unneeded"),
+            "environment": {name: inner_folder(name) for name in MAILER_KEYS},
+            "volumes": [volume(name) for name in MAILER_KEYS],
+        },
     }
 
 
 def service(row: Service) -> Block:
     relay = {"OUTBOX_RELAY": "${OUTBOX_RELAY:-inline}"} if row is AUTH_SERVICE else {}
+    keys = [name for name in row.folders if name in MAILER_KEYS]
     return {
         "<<": "waypost",
         "command": ("run", *row.arguments.split()),
         **({} if row.always else {"profiles": (row.name,)}),
-        "environment": own_settings(*row.databases) | {row.listen: f"0.0.0.0:{row.base_port}"} | relay,
+        "environment": own_settings(*row.databases)
+        | {row.listen: f"0.0.0.0:{row.base_port}"}
+        | relay
+        | {name: inner_folder(name) for name in keys}
+        | (mails(in_compose) if row.mails else {}),
         **({"ports": published(row.place)} if row is AUTH_SERVICE else {}),
-        "depends_on": servers_of(*row.databases) | {"topology": COMPLETED},
+        **({"volumes": [f"{volume(name)}:ro" for name in keys]} if keys else {}),
+        "depends_on": servers_of(*row.databases)
+        | {"topology": COMPLETED}
+        | ({"keys": COMPLETED} if keys else {})
+        | ({MAILPIT.host: HEALTHY} if row.mails else {}),
         "healthcheck": health("CMD", WAYPOST, "healthcheck", row.name),
     }
+
+
+def inner_folder(variable: str) -> str:
+    return f"{OWN_FOLDERS}/{FOLDERS[variable]}"
+
+
+def volume(variable: str) -> str:
+    return f"{FOLDERS[variable].replace('/', '-')}:{inner_folder(variable)}"
 
 
 def own_settings(*databases: str) -> Block:

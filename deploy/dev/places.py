@@ -7,7 +7,7 @@ Tables     POSTGRES_SERVERS, DATABASES, SERVICES and environment() say what ther
 Ports      Everything listens on 127.0.0.1 only, on its own port + WAYPOST_PORT_OFFSET (default 0).
 State      One folder for each clone, /var/tmp/waypost-<uid>-<hash of the clone's path> or WAYPOST_STATE_DIR:
            <name>/ is where a process works, run/<name>.json says which process it is, logs/<name>.log is what it
-           printed, bus says for which bus `./dev up` started what is up. It is outside the clone because PostgreSQL
+           printed, bus says for which bus `./dev up` started what is up, keys/ and mails/ are what FOLDERS says. It is outside the clone because PostgreSQL
            refuses to run as root: it then runs as `postgres`, who must be able to reach its data.
 """
 
@@ -100,6 +100,9 @@ class Service:
     base_port: int
     listen: str
     databases: tuple[str, ...]
+    # Those of FOLDERS that it works with.
+    folders: tuple[str, ...] = ()
+    mails: bool = False
     # Whether it is there unasked; compose has the others in a profile of their name.
     always: bool = True
 
@@ -114,14 +117,27 @@ POSTGRES_SERVERS = (
     PostgresServer("user", 5435, ("user",), used=True),
     PostgresServer("platform", 5436, ("bus", "mailer"), used=True),
 )
+# By the variables that name them. Here they are in the state folder, and in compose a volume each.
+FOLDERS = {
+    "MAILER_KEYS_DIR": "keys/mailer",
+    "MAILER_PUBLIC_KEYS_DIR": "keys/mailer-public",
+    "AUTH_KEYS_DIR": "keys/auth",
+    "MAIL_FOLDER": "mails",
+}
 REDIS = Place("redis", 6379, 6379)
 LOCALSTACK = Place("localstack", 4566, 4566)
+# It shows mails at 8025, and takes them at this port.
+MAILPIT = Place("mailpit", 1025, 1025)
 CLOUDEVENTS_SDK = "cloudevents-2.2.0"
 DATABASES = tuple(database for server in POSTGRES_SERVERS if server.used for database in server.databases)
 AUTH_SERVICE = Service("auth-service", "auth-service", 3001, "AUTH_LISTEN", ("auth", "bus"))
+MAILER = Service(
+    "mailer", "mailer", 9103, "MAILER_ADMIN_LISTEN", ("mailer", "bus"), ("MAILER_KEYS_DIR", "MAIL_FOLDER"), mails=True
+)
 SERVICES = (
     AUTH_SERVICE,
     Service("user-worker", "user-worker", 9102, "WORKER_ADMIN_LISTEN", ("user", "bus")),
+    MAILER,
     Service("relay", "relay --service auth", 9101, "RELAY_ADMIN_LISTEN", ("auth", "bus"), always=False),
 )
 
@@ -141,10 +157,23 @@ def environment(bus: Bus, address: Address = here, databases: Collection[str] = 
     }
 
 
+def folders(names: Collection[str] = tuple(FOLDERS)) -> dict[str, str]:
+    """What names folders of this machine."""
+    return {name: str(state(FOLDERS[name])) for name in names}
+
+
+def mails(address: Address = here) -> dict[str, str]:
+    """How mails go: into a folder of this machine, and in compose to Mailpit."""
+    way = {"MAIL_TRANSPORT": "file"}
+    if address is in_compose:
+        way = {"MAIL_TRANSPORT": "smtp", "SMTP_URL": f"smtp://{address(MAILPIT)}"}
+    return {**way, "MAIL_FROM": "Waypost <no-reply@waypost.example>", "MAIL_LINK_BASE": "http://localhost:8000"}
+
+
 def test_environment(bus: Bus) -> dict[str, str]:
     """What tests need beside: they have another implementation of CloudEvents write and read events."""
     others = {"CLOUDEVENTS_PYTHON": str(venv_python(CLOUDEVENTS_SDK))}
-    return environment(bus) | (others if bus is Bus.LOCALSTACK else {})
+    return environment(bus) | folders() | mails() | (others if bus is Bus.LOCALSTACK else {})
 
 
 def venv_python(name: str) -> Path:

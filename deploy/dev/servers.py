@@ -24,7 +24,9 @@ from places import (
     Bus,
     Service,
     environment,
+    folders,
     here,
+    mails,
     make_state,
     port,
     state,
@@ -61,7 +63,10 @@ def service(row: Service, bus: Bus, binary: Path) -> Server:
         port=port(row.base_port),
         command=[str(binary), "run", *row.arguments.split()],
         ready=lambda: answers(port(row.base_port), "/readyz"),
-        variables=environment(bus, databases=row.databases) | {row.listen: here(row.place)},
+        variables=environment(bus, databases=row.databases)
+        | folders(row.folders)
+        | (mails() if row.mails else {})
+        | {row.listen: here(row.place)},
     )
 
 

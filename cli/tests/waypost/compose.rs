@@ -145,7 +145,7 @@ fn every_published_port_is_where_the_service_listens_and_a_scaled_service_publis
         .map(|port| port.split(':').nth(1).unwrap().to_owned())
         .collect();
     assert_eq!(outer.iter().collect::<BTreeSet<_>>().len(), outer.len(), "{outer:?}");
-    for port in ["5433", "5434", "5435", "5436", "6379", "4566", "8080", "3001"] {
+    for port in ["5433", "5434", "5435", "5436", "6379", "4566", "8080", "8025", "1025", "3001"] {
         assert!(outer.iter().any(|published| published == port), "nothing is on {port}");
     }
 }
@@ -197,6 +197,28 @@ fn the_image_copies_what_exists_and_ends_without_root_and_without_a_shell() {
     let let_in = std::fs::read_to_string(root().join(".dockerignore")).unwrap();
     for path in let_in.lines().filter_map(|line| line.strip_prefix('!')) {
         assert!(root().join(path).exists(), ".dockerignore lets in {path}, which is not there");
+    }
+}
+
+/// A volume takes its owner from the folder of the image that it is first mounted at, and without one it is root's.
+#[test]
+fn whatever_of_ours_has_a_volume_is_mounted_at_a_folder_that_the_image_has() {
+    let dockerfile = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
+    let made = dockerfile.lines().find_map(|line| line.strip_prefix("RUN mkdir -p ")).unwrap();
+    let made: BTreeSet<_> = made.split(' ').collect();
+    assert!(dockerfile.contains("\nCOPY --from=build --chown=nonroot:nonroot /var/lib/waypost /var/lib/waypost\n"));
+    let ours = ours();
+    let volumes = ours.values().flat_map(|service| &service.volumes);
+    let mounted: BTreeSet<_> = volumes.map(|volume| volume.split(':').nth(1).unwrap()).collect();
+    assert_eq!(mounted, made);
+    assert!(mounted.iter().all(|path| path.starts_with("/var/lib/waypost/")), "{mounted:?}");
+    for (name, service) in &ours {
+        let writes = service.volumes.iter().any(|volume| !volume.ends_with(":ro"));
+        assert_eq!(writes, name == "keys", "{name}: only who makes keys may write any");
+        for (variable, path) in service.environment.iter().filter(|(variable, _)| variable.ends_with("_KEYS_DIR")) {
+            let is_mounted = service.volumes.iter().any(|volume| volume.split(':').nth(1) == Some(path));
+            assert!(is_mounted, "{name}: {variable} is {path}, where nothing is mounted");
+        }
     }
 }
 
