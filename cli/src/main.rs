@@ -14,7 +14,9 @@ mod event_log;
 mod events;
 mod fleet;
 mod healthcheck;
+mod keys;
 mod landscape;
+mod mail;
 mod man;
 mod migrate;
 mod moment;
@@ -79,6 +81,12 @@ enum Command {
     /// Look at what waits to be published, and have what failed tried again
     #[command(subcommand)]
     Outbox(outbox::Outbox),
+    /// Look after the keys that services seal, open and sign with
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Look at the mails that were written in development
+    #[command(subcommand)]
+    Mail(mail::Mail),
     /// Print a script by which a shell completes commands and options
     Completions(completions::Completions),
     /// Print the manual page of waypost, or write a page for each command
@@ -150,6 +158,8 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Fleet(fleet) => fleet.execute(&env).await,
         Command::EventLog(event_log) => event_log.execute(&env).await,
         Command::Outbox(outbox) => outbox.execute(&env).await,
+        Command::Keys(keys) => keys.execute(&env),
+        Command::Mail(mail) => mail.execute(&env),
         Command::Completions(completions) => completions.execute(),
         Command::Man(man) => man.execute(),
         Command::Demo(demo) => demo.execute(&env).await,
@@ -174,11 +184,12 @@ mod tests {
     }
 
     #[test]
-    fn what_works_with_dead_letters_and_the_outbox_has_examples_and_says_what_json_is() {
+    fn what_people_work_with_every_day_has_examples_and_says_what_json_is() {
         let mut cli = Cli::command();
         cli.build();
-        for group in ["dlq", "event-log", "outbox"] {
-            let commands: Vec<_> = cli.find_subcommand(group).unwrap().get_subcommands().collect();
+        for group in ["dlq", "event-log", "keys mailer", "mail", "outbox"] {
+            let found = group.split(' ').fold(&cli, |command, name| command.find_subcommand(name).unwrap());
+            let commands: Vec<_> = found.get_subcommands().collect();
             assert!(commands.len() >= 2, "{group}");
             for command in commands {
                 let (name, help) = (command.get_name(), command.clone().render_long_help().to_string());

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use schemas::SealedToken;
 use sealing::{Context, InvalidKey, KeyId, OpenError, OpeningKey, OpeningKeys, SealingKey};
 use secrecy::SecretString;
-use service::key_files::{KeyFolder, KeyFolderError};
+use service::key_files::{KeyFile, KeyFolder, KeyFolderError};
 use time::OffsetDateTime;
 use tokio::{
     sync::Mutex,
@@ -40,15 +40,19 @@ pub enum KeysError {
 pub fn make_pair(private: &KeyFolder, public: &KeyFolder, made_at: OffsetDateTime) -> Result<KeyId, KeyFolderError> {
     let key = OpeningKey::generate();
     let sealing_key: SealingKey = key.sealing_key();
-    private.write_new(made_at, &key.text())?;
-    public.write_new(made_at, &sealing_key.text().into())?;
+    let contents = key.text();
+    let path = private.write_new(made_at, &contents)?;
+    public.write_new(made_at, &sealing_key.text().into()).inspect_err(|_| {
+        // Nothing will be sealed for it, and it must not be taken for the one that seals. If it stays, no harm is done.
+        let _ = private.remove(&KeyFile { made_at, path, contents });
+    })?;
     Ok(key.id())
 }
 
 /// The keys of a folder with when each was made, oldest first.
 pub fn private_keys(folder: &KeyFolder) -> Result<Vec<(OffsetDateTime, OpeningKey)>, KeysError> {
     let files = folder.read().map_err(KeysError::Folder)?;
-    let parse = |file: service::key_files::KeyFile| match OpeningKey::parse(&file.contents) {
+    let parse = |file: KeyFile| match OpeningKey::parse(&file.contents) {
         Ok(key) => Ok((file.made_at, key)),
         Err(source) => Err(KeysError::Invalid { path: file.path, source }),
     };

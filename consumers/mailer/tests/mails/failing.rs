@@ -7,7 +7,7 @@ use crate::world::{ADDRESS, world};
 #[tokio::test]
 async fn an_address_that_no_mail_can_be_sent_to_is_rejected_and_its_neighbours_are_mailed() {
     let world = world().await;
-    let envelopes: Vec<_> = ["ada..b@example.com", ADDRESS, "ada@-example.com", "\"@example.com"]
+    let envelopes: Vec<_> = ["ada..b@example.com", ADDRESS, "ada@-example.com", "\"@example.com", "\u{e9}@example.com"]
         .iter()
         .map(|address| world.password_changed(address))
         .collect();

@@ -1,0 +1,24 @@
+//! `waypost keys`: the keys that services seal, open and sign with. Each service's are a folder of files, named by when
+//! they were made; the newest is used, and those before it are kept for as long as something may need them.
+
+mod mailer;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use service::settings::Env;
+
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// What tokens for the mailer are sealed and opened with
+    #[command(subcommand)]
+    Mailer(mailer::MailerKeys),
+}
+
+impl Keys {
+    pub fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Mailer(keys) => keys.execute(env),
+        }
+    }
+}
