@@ -76,7 +76,7 @@ fn every_test_that_a_page_names_exists() {
 #[test]
 fn every_metric_that_the_platform_names_is_on_its_page_and_none_else() {
     let is_metric = |text: &str| {
-        ["messaging_", "outbox_", "waypost_"].iter().any(|prefix| text.starts_with(prefix))
+        ["mails_", "messaging_", "outbox_", "waypost_"].iter().any(|prefix| text.starts_with(prefix))
             && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
     };
     // Labels are called by the same conventions.
@@ -84,11 +84,16 @@ fn every_metric_that_the_platform_names_is_on_its_page_and_none_else() {
         ["messaging_system", "messaging_destination_name", "messaging_operation_name", "messaging_consumer_group_name"]
             .contains(&text)
     };
-    let files = ["messaging/src/measuring.rs", "outbox/src/measure.rs", "worker/src/measure.rs"];
+    let files = [
+        "platform/messaging/src/measuring.rs",
+        "platform/outbox/src/measure.rs",
+        "platform/worker/src/measure.rs",
+        "consumers/mailer/src/measure.rs",
+    ];
     let named: BTreeSet<_> = files
         .iter()
         .flat_map(|file| {
-            let text = fs::read_to_string(root().join("platform").join(file)).unwrap();
+            let text = fs::read_to_string(root().join(file)).unwrap();
             text.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
         })
         .filter(|text| is_metric(text) && !is_label(text))
