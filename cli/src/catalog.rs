@@ -162,7 +162,8 @@ mod tests {
     use super::*;
 
     const CREATED: EventType = EventType::new("user.created");
-    const REACTIVATED: EventType = EventType::new("user.reactivated");
+    /// Nobody sends it, and nobody reads it.
+    const DISCONTINUED: EventType = EventType::new("product.discontinued");
 
     /// What `check` would say of the committed folder if the code were this.
     fn stale(change: impl FnOnce(&mut Landscape)) -> Vec<String> {
@@ -202,14 +203,14 @@ mod tests {
 
     #[test]
     fn an_event_that_is_sent_without_building_the_catalog_is_missed_with_its_topic() {
-        let sends = Sender { service: auth_service::NAME, events: [REACTIVATED].into() };
+        let sends = Sender { service: auth_service::NAME, events: [DISCONTINUED].into() };
         assert_eq!(
             stale(|code| code.senders.push(sends)),
             [
                 "README.md",
                 "asyncapi.json",
-                "channels/topic.user-reactivated/index.mdx",
-                "events/user.reactivated/index.mdx",
+                "channels/topic.product-discontinued/index.mdx",
+                "events/product.discontinued/index.mdx",
                 "services/auth-service/index.mdx",
             ]
         );

@@ -22,7 +22,13 @@ use super::{
     Entry,
     timeline::{self, Verdict},
 };
-use crate::{bus::patience, consumers::OneConsumer, moment, outbox::Row, outln};
+use crate::{
+    bus::patience,
+    consumers::{CONSUMERS, ConsumerProcess, OneConsumer},
+    moment,
+    outbox::Row,
+    outln,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -119,6 +125,9 @@ impl Show {
         let outbox_read = outbox.is_ok();
         let life = Life { outbox: outbox.ok().flatten(), failures, operators, applied };
         let verdict = Verdict::of(&life);
+        if let Some(told) = life.outbox.as_ref().and_then(|row| not_for(self.by.get(), &row.event_type)) {
+            eprintln!("{told}");
+        }
         if verdict == Verdict::Unknown {
             eprintln!("{}", self.unknown(&inbox, outbox_read).await?);
         }
@@ -185,6 +194,18 @@ impl Show {
     }
 }
 
+/// Why a published event stays unknown to a consumer that doesn't read such events, and who does.
+fn not_for(consumer: &ConsumerProcess, event_type: &str) -> Option<String> {
+    let reads = |row: &ConsumerProcess| (row.registered)().events().iter().any(|event| event.as_str() == event_type);
+    if reads(consumer) {
+        return None;
+    }
+    let readers: Vec<_> =
+        CONSUMERS.iter().filter(|row| reads(row)).map(|row| format!("--consumer {}", row.name)).collect();
+    let who = if readers.is_empty() { "nobody does".to_owned() } else { readers.join(", ") };
+    Some(format!("{} does not read {event_type}; {who}", consumer.name))
+}
+
 impl From<FailedAttempt> for Failure {
     fn from(failed: FailedAttempt) -> Self {
         Self {
@@ -203,5 +224,20 @@ impl From<FailedAttempt> for Failure {
             dead_lettered: failed.dead_lettered,
             failed_at: failed.failed_at,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumers::DEFAULT;
+
+    #[test]
+    fn an_event_that_a_consumer_does_not_read_is_said_to_be_another_ones() {
+        assert_eq!(not_for(DEFAULT, "user.created"), None);
+        let told = not_for(DEFAULT, "user.registration.repeated").unwrap();
+        assert_eq!(told, "user-service does not read user.registration.repeated; --consumer mailer");
+        let told = not_for(DEFAULT, "test.happened").unwrap();
+        assert_eq!(told, "user-service does not read test.happened; nobody does");
     }
 }

@@ -78,11 +78,12 @@ async fn a_stack_of_the_template_is_what_verify_expects() {
 }
 
 #[tokio::test]
-async fn the_template_is_the_same_each_time_and_its_prefix_the_one_of_the_environment() {
+async fn the_template_fits_is_the_same_each_time_and_its_prefix_the_one_of_the_environment() {
     let export = ["topology", "export", "--format", "cloudformation"];
     let (_, one, _) = run(&export, &[("WAYPOST_NAME_PREFIX", "dev-")]).await;
     let (_, other, _) = run(&export, &[("WAYPOST_NAME_PREFIX", "dev-")]).await;
     assert_eq!(one, other);
+    assert!(one.len() <= 51_200, "CloudFormation takes no template of {} bytes", one.len());
     let template: serde_json::Value = serde_json::from_str(&one).unwrap();
     assert_eq!(template["Parameters"]["NamePrefix"]["Default"], "dev-");
     for resource in ["QueueUserService", "QueueUserServiceDlq", "QueueUserServiceUndelivered", "TopicUserCreated"] {
