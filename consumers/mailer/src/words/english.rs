@@ -35,7 +35,7 @@ pub fn words(mail: Mail) -> Words {
         Mail::PasswordChanged => Words {
             subject: "Your password was changed",
             before: &[
-                "The password of your account was changed, and every device that was signed in has to sign in again.",
+                "The password of your account was changed. Other devices that were signed in have to sign in again.",
                 "If it wasn't you, set a new password at once.",
             ],
             action: "Set a new password",

@@ -36,7 +36,7 @@ pub fn words(mail: Mail) -> Words {
         Mail::PasswordChanged => Words {
             subject: "Ihr Passwort wurde geändert",
             before: &[
-                "Das Passwort Ihres Kontos wurde geändert, und jedes angemeldete Gerät muss sich neu anmelden.",
+                "Das Passwort Ihres Kontos wurde geändert. Andere angemeldete Geräte müssen sich neu anmelden.",
                 "Falls das nicht Sie waren, legen Sie bitte sofort ein neues Passwort fest.",
             ],
             action: "Neues Passwort festlegen",
