@@ -14,7 +14,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cargo build --release --locked --bin waypost \
     && cp target/release/waypost /usr/local/bin/waypost
 # A new volume takes its owner from the folder that it is mounted at.
-RUN mkdir -p /var/lib/waypost/keys/mailer /var/lib/waypost/keys/mailer-public
+RUN mkdir -p /var/lib/waypost/keys/auth /var/lib/waypost/keys/mailer /var/lib/waypost/keys/mailer-public
 
 # No shell, no package manager; it has certificates and the C library.
 FROM gcr.io/distroless/cc-debian12:nonroot

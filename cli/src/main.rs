@@ -3,6 +3,7 @@
 //! Data goes to stdout, everything for people to stderr. Exit codes: 0 done, 1 not done or something found wrong, 2 the
 //! command line or the settings are at fault, 130 somebody stopped it. `waypost dlq` has more, which docs/dead-letters.md tells.
 
+mod admin;
 mod bus;
 mod catalog;
 mod completions;
@@ -87,6 +88,9 @@ enum Command {
     /// Look at the mails that were written in development
     #[command(subcommand)]
     Mail(mail::Mail),
+    /// Do to accounts what no administrator can do yet
+    #[command(subcommand)]
+    Admin(admin::Admin),
     /// Print a script by which a shell completes commands and options
     Completions(completions::Completions),
     /// Print the manual page of waypost, or write a page for each command
@@ -160,6 +164,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Outbox(outbox) => outbox.execute(&env).await,
         Command::Keys(keys) => keys.execute(&env),
         Command::Mail(mail) => mail.execute(&env),
+        Command::Admin(admin) => admin.execute(&env).await,
         Command::Completions(completions) => completions.execute(),
         Command::Man(man) => man.execute(),
         Command::Demo(demo) => demo.execute(&env).await,

@@ -45,6 +45,9 @@ MAILS = Place(MAILPIT.host, 8025, 8025)
 # Where the image has folders for volumes, which its user can write to.
 OWN_FOLDERS = "/var/lib/waypost"
 MAILER_KEYS = ("MAILER_KEYS_DIR", "MAILER_PUBLIC_KEYS_DIR")
+# The service whose own keys they are makes its first ones itself.
+OWN_KEYS = ("AUTH_KEYS_DIR",)
+KEYS = (*MAILER_KEYS, *OWN_KEYS)
 SHUTDOWN_GRACE_SECONDS = 30
 UNLESS_STOPPED = {"restart": "unless-stopped"}
 HEALTHY = {"condition": "service_healthy"}
@@ -76,7 +79,7 @@ def compose() -> Block:
 
 def volumes() -> list[str]:
     servers = [*(server.place.host for server in POSTGRES_SERVERS), LOCALSTACK.host]
-    return [*servers, *(volume(name).partition(":")[0] for name in MAILER_KEYS)]
+    return [*servers, *(volume(name).partition(":")[0] for name in KEYS)]
 
 
 def infra() -> Block:
@@ -207,21 +210,22 @@ def tasks() -> Block:
 
 def service(row: Service) -> Block:
     relay = {"OUTBOX_RELAY": "${OUTBOX_RELAY:-inline}"} if row is AUTH_SERVICE else {}
-    keys = [name for name in row.folders if name in MAILER_KEYS]
+    keys = [name for name in row.folders if name in KEYS]
     return {
         "<<": "waypost",
         "command": ("run", *row.arguments.split()),
         **({} if row.always else {"profiles": (row.name,)}),
         "environment": own_settings(*row.databases)
         | {row.listen: f"0.0.0.0:{row.base_port}"}
+        | ({row.admin[0]: f"0.0.0.0:{row.admin[1]}"} if row.admin else {})
         | relay
         | {name: inner_folder(name) for name in keys}
         | (mails(in_compose) if row.mails else {}),
         **({"ports": published(row.place)} if row is AUTH_SERVICE else {}),
-        **({"volumes": [f"{volume(name)}:ro" for name in keys]} if keys else {}),
+        **({"volumes": [volume(name) if name in OWN_KEYS else f"{volume(name)}:ro" for name in keys]} if keys else {}),
         "depends_on": servers_of(*row.databases)
         | {"topology": COMPLETED}
-        | ({"keys": COMPLETED} if keys else {})
+        | ({"keys": COMPLETED} if set(keys) & set(MAILER_KEYS) else {})
         | ({MAILPIT.host: HEALTHY} if row.mails else {}),
         "healthcheck": health("CMD", WAYPOST, "healthcheck", row.name),
     }

@@ -103,12 +103,19 @@ class Service:
     # Those of FOLDERS that it works with.
     folders: tuple[str, ...] = ()
     mails: bool = False
+    # Where it answers health checks, by which variable, where that is not where it listens.
+    admin: tuple[str, int] | None = None
     # Whether it is there unasked; compose has the others in a profile of their name.
     always: bool = True
 
     @property
     def place(self) -> Place:
         return Place(self.name, self.base_port, self.base_port)
+
+    @property
+    def probed_at(self) -> Place:
+        base_port = self.admin[1] if self.admin else self.base_port
+        return Place(self.name, base_port, base_port)
 
 
 POSTGRES_SERVERS = (
@@ -130,7 +137,15 @@ LOCALSTACK = Place("localstack", 4566, 4566)
 MAILPIT = Place("mailpit", 1025, 1025)
 CLOUDEVENTS_SDK = "cloudevents-2.2.0"
 DATABASES = tuple(database for server in POSTGRES_SERVERS if server.used for database in server.databases)
-AUTH_SERVICE = Service("auth-service", "auth-service", 3001, "AUTH_LISTEN", ("auth", "bus"))
+AUTH_SERVICE = Service(
+    "auth-service",
+    "auth-service",
+    3001,
+    "AUTH_LISTEN",
+    ("auth", "bus"),
+    ("AUTH_KEYS_DIR", "MAILER_PUBLIC_KEYS_DIR"),
+    admin=("AUTH_ADMIN_LISTEN", 9100),
+)
 MAILER = Service(
     "mailer", "mailer", 9103, "MAILER_ADMIN_LISTEN", ("mailer", "bus"), ("MAILER_KEYS_DIR", "MAIL_FOLDER"), mails=True
 )
@@ -138,6 +153,7 @@ SERVICES = (
     AUTH_SERVICE,
     Service("user-worker", "user-worker", 9102, "WORKER_ADMIN_LISTEN", ("user", "bus")),
     MAILER,
+    Service("auth-worker", "auth-worker", 9104, "AUTH_WORKER_ADMIN_LISTEN", ("auth", "bus")),
     Service("relay", "relay --service auth", 9101, "RELAY_ADMIN_LISTEN", ("auth", "bus"), always=False),
 )
 

@@ -62,11 +62,12 @@ def service(row: Service, bus: Bus, binary: Path) -> Server:
         title=row.name,
         port=port(row.base_port),
         command=[str(binary), "run", *row.arguments.split()],
-        ready=lambda: answers(port(row.base_port), "/readyz"),
+        ready=lambda: answers(port(row.probed_at.base_port), "/readyz"),
         variables=environment(bus, databases=row.databases)
         | folders(row.folders)
         | (mails() if row.mails else {})
-        | {row.listen: here(row.place)},
+        | {row.listen: here(row.place)}
+        | ({row.admin[0]: here(row.probed_at)} if row.admin else {}),
     )
 
 

@@ -76,7 +76,10 @@ impl Service {
     }
 
     fn listening_port(&self) -> Option<&str> {
-        let listens = self.environment.iter().find(|(name, _)| name.ends_with("_LISTEN"));
+        let listens = |name: &str| name.ends_with("_LISTEN");
+        // Strangers don't come to where health and metrics are, unless there is nothing else.
+        let strangers = self.environment.iter().find(|(name, _)| listens(name) && !name.ends_with("_ADMIN_LISTEN"));
+        let listens = strangers.or_else(|| self.environment.iter().find(|(name, _)| listens(name)));
         listens.map(|(_, address)| address.rsplit_once(':').unwrap().1)
     }
 }
@@ -214,7 +217,8 @@ fn whatever_of_ours_has_a_volume_is_mounted_at_a_folder_that_the_image_has() {
     assert!(mounted.iter().all(|path| path.starts_with("/var/lib/waypost/")), "{mounted:?}");
     for (name, service) in &ours {
         let writes = service.volumes.iter().any(|volume| !volume.ends_with(":ro"));
-        assert_eq!(writes, name == "keys", "{name}: only who makes keys may write any");
+        let makes_keys = ["keys", "auth-service"].contains(&name.as_str());
+        assert_eq!(writes, makes_keys, "{name}: only who makes keys may write any");
         for (variable, path) in service.environment.iter().filter(|(variable, _)| variable.ends_with("_KEYS_DIR")) {
             let is_mounted = service.volumes.iter().any(|volume| volume.split(':').nth(1) == Some(path));
             assert!(is_mounted, "{name}: {variable} is {path}, where nothing is mounted");

@@ -149,3 +149,43 @@ async fn folders_that_are_not_named_are_asked_for_together() {
     assert_eq!(code, 2);
     assert!(stderr.contains("MAILER_KEYS_DIR is not set") && !stderr.contains("PUBLIC"), "{stderr}");
 }
+
+/// With the folder of auth-service's keys.
+async fn auth_keys(folder: &TempDir, arguments: &[&str]) -> (i32, String, String) {
+    let path = folder.path().to_str().unwrap();
+    run(&[&["keys", "auth"], arguments].concat(), &[("AUTH_KEYS_DIR", path)]).await
+}
+
+#[tokio::test]
+async fn a_signing_key_that_is_added_waits_until_everybody_can_have_it_and_the_first_signs_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, stderr) = auth_keys(&folder, &["list"]).await;
+    assert_eq!(code, 1);
+    assert!(stderr.contains("`waypost keys auth rotate` makes one"), "{stderr}");
+
+    let json = async |arguments: &[&str]| -> Value {
+        let (code, stdout, stderr) = auth_keys(&folder, &[arguments, &["--json"]].concat()).await;
+        assert_eq!(code, 0, "{stderr}");
+        serde_json::from_str(&stdout).unwrap()
+    };
+    let first = json(&["rotate"]).await;
+    assert_eq!(first["state"], "active");
+    // Keys are named by their second; as if this one had been made a month ago, and another a day after it.
+    let signing = folder.path().join("signing");
+    let file = first["file"].as_str().unwrap();
+    for name in ["20251026T061500Z.pem", "20251027T061500Z.pem"] {
+        fs::copy(file, signing.join(name)).unwrap();
+    }
+    fs::remove_file(file).unwrap();
+    let second = json(&["rotate", "--remove-unneeded"]).await;
+    assert_eq!((&second["state"], second["removed"].as_array().unwrap().len()), (&Value::from("next"), 1));
+    let states: Vec<_> = json(&["list"]).await.as_array().unwrap().iter().map(|key| key["state"].clone()).collect();
+    assert_eq!(states, ["active", "next"]);
+    let (_, stdout, _) = auth_keys(&folder, &["list"]).await;
+    assert!(stdout.contains("20251027T061500Z.pem") && !stdout.contains("20251026T061500Z.pem"), "{stdout}");
+    for file in fs::read_dir(&signing).unwrap() {
+        let pem = fs::read_to_string(file.unwrap().path()).unwrap();
+        let secret = pem.lines().nth(1).unwrap();
+        assert!(!stdout.contains(secret) && !second.to_string().contains(secret));
+    }
+}

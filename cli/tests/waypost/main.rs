@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
+mod admin;
 mod catalog;
 mod cloudformation;
 mod completions;

@@ -1,4 +1,7 @@
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use sealing::SealingKey;
 use secrecy::SecretString;
@@ -130,6 +133,12 @@ impl AuthSettings {
 }
 
 impl AuthKeys {
+    /// The folder of signing keys alone, for who rotates them: below `AUTH_KEYS_DIR`.
+    pub fn signing_folder(env: &Env) -> Result<KeyFolder, SettingError> {
+        let path = env.required("AUTH_KEYS_DIR", "the path of the folder with the keys of auth-service")?;
+        Ok(signing_keys_in(path.as_ref()))
+    }
+
     /// `AUTH_KEYS_DIR`, or `AUTH_SIGNING_KEYS` and `AUTH_PSEUDONYM_KEY`; and `MAILER_PUBLIC_KEYS_DIR`, or `MAILER_PUBLIC_KEY`.
     pub fn from_env(env: &Env) -> Result<Self, SettingErrors> {
         let folder = env.optional("AUTH_KEYS_DIR").map(|path| path.map(PathBuf::from));
@@ -138,6 +147,10 @@ impl AuthKeys {
             all((signing(env, folder.as_ref(), app_env), pseudonyms(env, folder.as_ref(), app_env), mailer_key(env)))?;
         Ok(Self { signing, pseudonyms, mailer })
     }
+}
+
+fn signing_keys_in(folder: &Path) -> KeyFolder {
+    KeyFolder::new(folder.join("signing"), KEY_EXTENSION)
 }
 
 fn signing(env: &Env, folder: Option<&PathBuf>, app_env: AppEnv) -> Result<SigningKeySource, SettingError> {
@@ -149,7 +162,7 @@ fn signing(env: &Env, folder: Option<&PathBuf>, app_env: AppEnv) -> Result<Signi
             SigningKeySource::from_text(&SecretString::from(text)).ok_or_else(|| SettingError::hidden(NAME, should_be))
         }
         (None, Some(folder)) => Ok(SigningKeySource::Folder {
-            folder: KeyFolder::new(folder.join("signing"), KEY_EXTENSION),
+            folder: signing_keys_in(folder),
             makes_first: app_env == AppEnv::Development,
             rotates: env.parsed_or("AUTH_ROTATES_KEYS", app_env == AppEnv::Development, "true or false")?,
         }),

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use fixtures::{TestDatabase, user_database};
+use fixtures::{TestDatabase, mailer_database};
 use mail_parser::{Message, MessageParser};
 use mailer::{Mailer, MailerSettings, PRIVATE_KEY, PUBLIC_KEY, make_pair};
 use messaging::RetryDelay;
@@ -89,7 +89,7 @@ pub async fn world() -> World {
 }
 
 pub async fn world_with(server: SmtpServer, variables: &[(&str, &str)]) -> World {
-    let (database, place) = (user_database().await, tempfile::tempdir().unwrap());
+    let (database, place) = (mailer_database().await, tempfile::tempdir().unwrap());
     let clock = SetClock(Arc::new(Mutex::new(Clock::system().now())));
     let key = make_key(place.path(), clock.now() - time::Duration::DAY);
     let harness = harness(&database.pool, place.path(), &clock, variables).await;
