@@ -109,9 +109,10 @@ def up(options: argparse.Namespace) -> None:
 
 
 def make_keys(binary: Path) -> None:
-    """Makes the keys that services start with. Those that are there stay: `waypost keys` is for people."""
-    if not any(Path(folder).glob("*.key") for folder in folders(["MAILER_KEYS_DIR"]).values()):
-        run([str(binary), "keys", "mailer", "rotate"], folders())
+    """Makes the keys that services start with. Those that are there stay: to rotate them is for people."""
+    named = folders()
+    if not list(Path(named["MAILER_KEYS_DIR"]).glob("*.key")):
+        run([str(binary), "keys", "mailer", "rotate"], named)
 
 
 def up_docker(options: argparse.Namespace) -> None:
