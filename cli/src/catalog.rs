@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     const CREATED: EventType = EventType::new("user.created");
-    /// Nobody sends it, and nobody reads it.
+    /// Nobody sends it yet, and nobody reads it.
     const DISCONTINUED: EventType = EventType::new("product.discontinued");
 
     /// What `check` would say of the committed folder if the code were this.
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn an_event_that_is_sent_without_building_the_catalog_is_missed_with_its_topic() {
-        let sends = Sender { service: auth_service::NAME, events: [DISCONTINUED].into() };
+        let sends = Sender { service: "product-service", events: [DISCONTINUED].into() };
         assert_eq!(
             stale(|code| code.senders.push(sends)),
             [
@@ -211,7 +211,7 @@ mod tests {
                 "asyncapi.json",
                 "channels/topic.product-discontinued/index.mdx",
                 "events/product.discontinued/index.mdx",
-                "services/auth-service/index.mdx",
+                "services/product-service/index.mdx",
             ]
         );
     }
