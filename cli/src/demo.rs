@@ -7,6 +7,7 @@
 mod accounts;
 mod counts;
 mod faults;
+mod journey;
 mod processes;
 mod scratch;
 mod story;
@@ -69,6 +70,9 @@ impl Demo {
         story.chapter("Services start, each in a process of its own");
         let mut services = Services::start(scratch, story).await?;
 
+        story.chapter("One account, from its registration to its erasure");
+        journey::take(&services, story).await?;
+
         story.chapter("A bad release: a constraint in user_db refuses some addresses");
         faults::refuse_some_addresses(scratch).await?;
         story.say("their events will be dead-lettered, and replayed once the constraint is gone");
@@ -107,6 +111,7 @@ impl Demo {
         faults::accept_all_addresses(scratch).await?;
         services.replay_everything(story).await?;
         self.settle(scratch, "applied", async |now: &Counts| now.applied >= now.registered && now.waiting == 0).await?;
+        self.settle(scratch, "mailed", async |now: &Counts| now.mailed >= now.mails_asked_for).await?;
 
         story.chapter("Everything stops");
         services.stop(story).await?;
@@ -126,7 +131,8 @@ impl Demo {
                 bar.finish_and_clear();
                 return Ok(());
             }
-            let moved = Some((now.applied, now.unpublished, now.dead_letters, now.waiting, now.duplicates_ignored));
+            let moved =
+                Some((now.applied, now.unpublished, now.dead_letters, now.waiting, now.duplicates_ignored, now.mailed));
             if moved != last.1 {
                 last = (Instant::now(), moved);
             } else if last.0.elapsed() > PATIENCE {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use redrive::{Look, Snapshot};
+use schemas::{Event, UserCreatedV2};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -19,6 +20,9 @@ pub struct Counts {
     pub replayed: i64,
     pub lost: i64,
     pub applied_twice: i64,
+    /// Events that ask for a mail, and those that were mailed.
+    pub mails_asked_for: i64,
+    pub mailed: i64,
     pub events_per_second: f64,
     pub end_to_end_ms: Latencies,
     /// Outbox rows that are not published yet.
@@ -41,7 +45,7 @@ pub struct Latencies {
 
 impl Counts {
     pub fn promise_kept(&self) -> bool {
-        self.lost == 0 && self.applied_twice == 0
+        self.lost == 0 && self.applied_twice == 0 && self.mailed == self.mails_asked_for
     }
 }
 
@@ -49,11 +53,19 @@ impl Scratch {
     pub async fn count(&self) -> anyhow::Result<Counts> {
         let (registered, published, unpublished): (i64, i64, i64) = sqlx::query_as(
             "SELECT (SELECT count(*) FROM users),
-                    (SELECT count(*) FROM outbox WHERE status = 'published'),
+                    (SELECT count(*) FROM outbox WHERE status = 'published' AND event_type = $1),
                     (SELECT count(*) FROM outbox WHERE status <> 'published')",
         )
+        .bind(UserCreatedV2::TYPE.as_str())
         .fetch_one(&self.auth.pool)
         .await?;
+        let mailed_types: Vec<_> = mailer::declared().events().iter().map(|event| event.as_str()).collect();
+        // What an erasure took from the outbox before it was published asks for nothing any more.
+        let mails_asked_for = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE event_type = ANY($1)")
+            .bind(mailed_types)
+            .fetch_one(&self.auth.pool)
+            .await?;
+        let mailed = sqlx::query_scalar("SELECT count(*) FROM event_logs").fetch_one(&self.mailer.pool).await?;
         let (applied, duplicates_ignored, replayed, applied_twice): (i64, i64, i64, i64) = sqlx::query_as(
             "SELECT count(*),
                     coalesce(sum(redeliveries), 0)::int8,
@@ -86,6 +98,8 @@ impl Scratch {
             replayed,
             lost: self.lost().await?,
             applied_twice,
+            mails_asked_for,
+            mailed,
             events_per_second: round(rate),
             end_to_end_ms: Latencies { p50: round(p50), p99: round(p99) },
             unpublished,

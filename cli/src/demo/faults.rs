@@ -67,7 +67,7 @@ pub async fn repeat_deliveries(scratch: &Scratch, count: u32) -> anyhow::Result<
     let envelopes: Vec<String> = sqlx::query_scalar(
         "SELECT envelope
            FROM outbox
-          WHERE status = 'published' AND envelope IS NOT NULL AND strpos(envelope, $2) = 0
+          WHERE status = 'published' AND envelope IS NOT NULL AND event_type = 'user.created' AND strpos(envelope, $2) = 0
           ORDER BY random()
           LIMIT $1",
     )

@@ -19,7 +19,8 @@ use super::{scratch::Scratch, story::Story};
 pub struct Services<'a> {
     pub auth_url: String,
     scratch: &'a Scratch,
-    auth: Service,
+    /// auth-service, the mailer, and the worker that closes erasures.
+    others: Vec<Service>,
     workers: Vec<Service>,
     started: u32,
 }
@@ -35,11 +36,18 @@ const STOPPED: Duration = Duration::from_secs(40);
 
 impl<'a> Services<'a> {
     pub async fn start(scratch: &'a Scratch, story: &Story) -> anyhow::Result<Self> {
-        let port = free_port()?;
-        let auth = spawn(scratch, "auth-service", &["run", "auth-service"], ("AUTH_LISTEN", port)).await?;
+        let (port, admin) = (free_port()?, free_port()?);
+        let listens = [("AUTH_ADMIN_LISTEN", admin), ("AUTH_LISTEN", port)];
+        let auth = spawn(scratch, "auth-service", &["run", "auth-service"], &listens).await?;
         story.say(&format!("auth-service, process {}, on port {port}, with its relay", auth.id()));
+        let mut others = vec![auth];
+        for (name, listen) in [("mailer", "MAILER_ADMIN_LISTEN"), ("auth-worker", "AUTH_WORKER_ADMIN_LISTEN")] {
+            let service = spawn(scratch, name, &["run", name], &[(listen, free_port()?)]).await?;
+            story.say(&format!("{name}, process {}", service.id()));
+            others.push(service);
+        }
         let auth_url = format!("http://127.0.0.1:{port}");
-        let mut services = Self { auth_url, scratch, auth, workers: Vec::new(), started: 0 };
+        let mut services = Self { auth_url, scratch, others, workers: Vec::new(), started: 0 };
         for _ in 0..2 {
             services.start_worker(story).await?;
         }
@@ -50,7 +58,7 @@ impl<'a> Services<'a> {
         self.started += 1;
         let name = format!("user-worker-{}", self.started);
         let port = free_port()?;
-        let worker = spawn(self.scratch, &name, &["run", "user-worker"], ("WORKER_ADMIN_LISTEN", port)).await?;
+        let worker = spawn(self.scratch, &name, &["run", "user-worker"], &[("WORKER_ADMIN_LISTEN", port)]).await?;
         story.say(&format!("{name}, process {}", worker.id()));
         self.workers.push(worker);
         Ok(())
@@ -69,6 +77,15 @@ impl<'a> Services<'a> {
 
     pub async fn restart_worker(&mut self, story: &Story) -> anyhow::Result<()> {
         self.start_worker(story).await
+    }
+
+    /// What a tool of this binary prints; what it says to people, where it fails.
+    pub async fn tool(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = command(self.scratch, arguments)?.stdin(Stdio::null()).output().await?;
+        if !output.status.success() {
+            bail!("waypost {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8(output.stdout)?)
     }
 
     /// With the very command an operator would use.
@@ -92,7 +109,7 @@ impl<'a> Services<'a> {
 
     /// SIGTERM to everything; each has to drain and exit 0.
     pub async fn stop(self, story: &Story) -> anyhow::Result<()> {
-        for mut service in self.workers.into_iter().chain([self.auth]) {
+        for mut service in self.workers.into_iter().chain(self.others) {
             let asked = Instant::now();
             terminate(service.id()).await?;
             let status = tokio::time::timeout(STOPPED, service.child.wait()).await;
@@ -114,16 +131,12 @@ impl Service {
 
 const MENDED: &str = "the constraint is gone";
 
-async fn spawn(
-    scratch: &Scratch,
-    name: &str,
-    arguments: &[&str],
-    (listen, port): (&str, u16),
-) -> anyhow::Result<Service> {
+/// Where it is to listen, by variables: first where it says whether it is ready.
+async fn spawn(scratch: &Scratch, name: &str, arguments: &[&str], listens: &[(&str, u16)]) -> anyhow::Result<Service> {
     let log = scratch.logs.join(format!("{name}.log"));
     let file = File::create(&log).with_context(|| format!("could not write {}", log.display()))?;
     let child = command(scratch, arguments)?
-        .env(listen, format!("127.0.0.1:{port}"))
+        .envs(listens.iter().map(|(listen, port)| (listen, format!("127.0.0.1:{port}"))))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(file)
@@ -131,7 +144,7 @@ async fn spawn(
         .spawn()
         .with_context(|| format!("could not start {name}"))?;
     let mut service = Service { name: name.to_owned(), child };
-    let ready = format!("http://127.0.0.1:{port}/readyz");
+    let ready = format!("http://127.0.0.1:{}/readyz", listens.first().map_or(0, |(_, port)| *port));
     let (client, deadline) = (Client::new(), Instant::now() + READY);
     loop {
         if client.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {

@@ -5,8 +5,10 @@ use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 use anyhow::{Context, bail};
 use messaging::{AwsBus, AwsSettings, Bus, Names, PostgresBus, Queue};
 use migrations::Database;
+use schemas::Clock;
 use secrecy::ExposeSecret;
 use service::{
+    key_files::KeyFolder,
     postgres::database_url,
     settings::{Env, SettingErrors},
 };
@@ -32,6 +34,7 @@ pub struct ScratchDatabase {
 pub struct Scratch {
     pub auth: ScratchDatabase,
     pub user: ScratchDatabase,
+    pub mailer: ScratchDatabase,
     pub bus: Arc<dyn Bus>,
     pub queue: Arc<dyn Queue>,
     pub dead_letters: Arc<dyn Queue>,
@@ -47,6 +50,18 @@ enum Place {
 }
 
 const REGION: &str = "us-east-1";
+
+/// Keys and mails of the run, beside its logs.
+const FOLDERS: [(&str, &str); 4] = [
+    ("AUTH_KEYS_DIR", "keys/auth"),
+    ("MAILER_KEYS_DIR", "keys/mailer"),
+    ("MAILER_PUBLIC_KEYS_DIR", "keys/mailer-public"),
+    ("MAIL_FOLDER", "mails"),
+];
+
+fn folder_of(variable: &str) -> &'static str {
+    FOLDERS.iter().find(|(name, _)| *name == variable).map_or("", |(_, folder)| folder)
+}
 
 impl Scratch {
     pub async fn make(env: &Env, on_localstack: bool, story: &mut Story) -> anyhow::Result<Self> {
@@ -66,16 +81,22 @@ impl Scratch {
         bus.wait_until_ready(patience(env).map_err(SettingErrors::from)?).await?;
         let auth = ScratchDatabase::make(env, Database::Auth, id).await?;
         let user = ScratchDatabase::make(env, Database::User, id).await?;
+        let mailer_database = ScratchDatabase::make(env, Database::Mailer, id).await?;
         let made = bus.apply(&topology()).await?;
         story.say(&format!("{auth}: accounts, and the outbox"));
         story.say(&format!("{user}: profiles, and the inbox"));
+        story.say(&format!("{mailer_database}: which mails went"));
         story.say(&format!("{place}: {} topics, queues and subscriptions called {prefix}…", made.len()));
         let consumer = user_service::NAME;
         let queue = bus.queue(&bus.names().queue(consumer)).await?;
         let dead_letters = bus.queue(&bus.names().dead_letter_queue(consumer)).await?;
         let logs = std::env::temp_dir().join(format!("waypost-demo-{id}"));
         std::fs::create_dir_all(&logs).with_context(|| format!("could not make {}", logs.display()))?;
-        Ok(Self { auth, user, bus, queue, dead_letters, logs, place, prefix })
+        let [private, public] =
+            [("MAILER_KEYS_DIR", mailer::PRIVATE_KEY), ("MAILER_PUBLIC_KEYS_DIR", mailer::PUBLIC_KEY)]
+                .map(|(variable, extension)| KeyFolder::new(logs.join(folder_of(variable)), extension));
+        mailer::make_pair(&private, &public, Clock::system().now()).context("could not make the mailer's keys")?;
+        Ok(Self { auth, user, mailer: mailer_database, bus, queue, dead_letters, logs, place, prefix })
     }
 
     /// What every process of the run needs to know.
@@ -84,9 +105,15 @@ impl Scratch {
             Place::LocalStack { endpoint } => (("LOCALSTACK_ENDPOINT", endpoint.clone()), "sns"),
             Place::Embedded(database) => (("BUS_DATABASE_URL", database.url.to_string()), "postgres"),
         };
-        vec![
+        let folders = FOLDERS.map(|(variable, folder)| (variable, self.logs.join(folder).display().to_string()));
+        let own = [
             ("AUTH_DATABASE_URL", self.auth.url.to_string()),
             ("USER_DATABASE_URL", self.user.url.to_string()),
+            ("MAILER_DATABASE_URL", self.mailer.url.to_string()),
+            ("APP_ENV", "development".to_owned()),
+            ("MAIL_TRANSPORT", "file".to_owned()),
+            ("MAIL_FROM", "Waypost <no-reply@waypost.example>".to_owned()),
+            ("MAIL_LINK_BASE", "http://localhost:8000".to_owned()),
             bus,
             ("AWS_REGION", REGION.to_owned()),
             ("EVENT_PUBLISHER_TYPE", kind.to_owned()),
@@ -96,7 +123,8 @@ impl Scratch {
             ("WORKER_LEASE_SECONDS", "6".to_owned()),
             ("WORKER_WAIT_SECONDS", "1".to_owned()),
             ("WORKER_RETRY_BASE_MILLIS", "200".to_owned()),
-        ]
+        ];
+        own.into_iter().chain(folders).collect()
     }
 
     /// Writes [`Self::environment`] for a shell, and answers where.
@@ -132,7 +160,7 @@ impl Scratch {
         if let Place::Embedded(database) = self.place {
             database.remove().await?;
         }
-        for database in [self.auth, self.user] {
+        for database in [self.auth, self.user, self.mailer] {
             database.remove().await?;
         }
         std::fs::remove_dir_all(&self.logs).with_context(|| format!("could not remove {}", self.logs.display()))

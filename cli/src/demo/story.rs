@@ -53,7 +53,7 @@ impl Story {
 
 pub fn summary(counts: &Counts) -> String {
     let Counts { registered, published, applied, duplicates_ignored, dead_lettered, replayed, .. } = counts;
-    let Counts { lost, applied_twice, events_per_second, end_to_end_ms, .. } = counts;
+    let Counts { lost, applied_twice, mails_asked_for, mailed, events_per_second, end_to_end_ms, .. } = counts;
     let verdict = match counts.promise_kept() {
         true => "At least once on the wire, exactly once in effect.",
         false => "THE PROMISE WAS BROKEN.",
@@ -68,6 +68,8 @@ pub fn summary(counts: &Counts) -> String {
   replayed and then applied      {replayed:>8}
   lost                           {lost:>8}
   applied twice                  {applied_twice:>8}
+  mails asked for                {mails_asked_for:>8}
+  mailed                         {mailed:>8}
   events per second, end to end  {events_per_second:>8.1}
   registration to profile, p50   {:>8.0} ms
   registration to profile, p99   {:>8.0} ms

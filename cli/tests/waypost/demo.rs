@@ -14,17 +14,24 @@ async fn on_sns_and_sqs_the_demo_loses_nothing_applies_nothing_twice_and_says_so
 }
 
 async fn demo(bus: (&str, &str), arguments: &[&str]) {
-    let [auth, user] = ["AUTH_DATABASE_URL", "USER_DATABASE_URL"].map(required_variable);
+    let [auth, user, mailer] = ["AUTH_DATABASE_URL", "USER_DATABASE_URL", "MAILER_DATABASE_URL"].map(required_variable);
     let path = std::env::var("PATH").unwrap();
-    let environment = [("AUTH_DATABASE_URL", auth.as_str()), ("USER_DATABASE_URL", &user), ("PATH", &path), bus];
+    let environment = [
+        ("AUTH_DATABASE_URL", auth.as_str()),
+        ("USER_DATABASE_URL", &user),
+        ("MAILER_DATABASE_URL", &mailer),
+        ("PATH", &path),
+        bus,
+    ];
     let arguments = [&["demo", "--users", "60", "--json"], arguments].concat();
     let (code, stdout, stderr) = run(&arguments, &environment).await;
     assert_eq!(code, 0, "{stderr}");
     let counts: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
     for (name, expected) in [
-        ("registered", 60),
-        ("published", 60),
-        ("applied", 60),
+        // Sixty people, one whose whole journey is told, and an administrator.
+        ("registered", 62),
+        ("published", 62),
+        ("applied", 62),
         ("dead_lettered", 9),
         ("replayed", 2),
         ("lost", 0),
@@ -32,6 +39,9 @@ async fn demo(bus: (&str, &str), arguments: &[&str]) {
     ] {
         assert_eq!(counts[name], expected, "{name} in {counts}");
     }
+    // One for each registration, and those of the journey: two links, a changed password twice, out of use and back.
+    assert_eq!((&counts["mails_asked_for"], &counts["mailed"]), (&Value::from(67), &Value::from(67)), "{counts}");
+    assert!(stderr.contains("erased: the ledger waits for other services"), "{stderr}");
     // At least what was repeated on purpose; killing a worker may repeat more.
     assert!(counts["duplicates_ignored"].as_i64().unwrap() >= 6, "{counts}");
     assert!(counts["events_per_second"].as_f64().unwrap() > 0.0, "{counts}");
