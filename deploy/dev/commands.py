@@ -123,8 +123,8 @@ def up_docker(options: argparse.Namespace) -> None:
     say(f"\nUp, in containers, with EVENT_PUBLISHER_TYPE={bus}:")
     if not options.infra:
         say(f"  {AUTH_SERVICE.name:<20} http://{HOST}:{AUTH_SERVICE.base_port}")
-    say(f"  {'Adminer':<20} http://{HOST}:{ADMINER.base_port}, as <name>_user with <name>_pass:")
     say(f"  {'Mailpit':<20} http://{HOST}:{MAILS.base_port}, with every mail that was written")
+    say(f"  {'Adminer':<20} http://{HOST}:{ADMINER.base_port}, as <name>_user with <name>_pass:")
     for database in (database for server in POSTGRES_SERVERS for database in server.databases):
         account = f"pgsql={database.place.host}&username={database.name}_user&db={database.name}_db"
         say(f"  {database.name + '_db':<20} http://{HOST}:{ADMINER.base_port}/?{account}")

@@ -9,11 +9,20 @@ awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:user
 awslocal sns create-topic --name user-deactivated
 awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:user-deactivated --tags '[{"Key":"managed-by","Value":"waypost"},{"Key":"waypost-installation","Value":"/"}]'
 
+awslocal sns create-topic --name user-deleted
+awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:user-deleted --tags '[{"Key":"managed-by","Value":"waypost"},{"Key":"waypost-installation","Value":"/"}]'
+
 awslocal sns create-topic --name user-email-changed
 awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:user-email-changed --tags '[{"Key":"managed-by","Value":"waypost"},{"Key":"waypost-installation","Value":"/"}]'
 
 awslocal sns create-topic --name user-email-verification-requested
 awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:user-email-verification-requested --tags '[{"Key":"managed-by","Value":"waypost"},{"Key":"waypost-installation","Value":"/"}]'
+
+awslocal sns create-topic --name user-email-verified
+awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:user-email-verified --tags '[{"Key":"managed-by","Value":"waypost"},{"Key":"waypost-installation","Value":"/"}]'
+
+awslocal sns create-topic --name user-erasure-completed
+awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:user-erasure-completed --tags '[{"Key":"managed-by","Value":"waypost"},{"Key":"waypost-installation","Value":"/"}]'
 
 awslocal sns create-topic --name user-password-changed
 awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:user-password-changed --tags '[{"Key":"managed-by","Value":"waypost"},{"Key":"waypost-installation","Value":"/"}]'
@@ -26,6 +35,12 @@ awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:user
 
 awslocal sns create-topic --name user-registration-repeated
 awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:user-registration-repeated --tags '[{"Key":"managed-by","Value":"waypost"},{"Key":"waypost-installation","Value":"/"}]'
+
+awslocal sns create-topic --name user-roles-changed
+awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:user-roles-changed --tags '[{"Key":"managed-by","Value":"waypost"},{"Key":"waypost-installation","Value":"/"}]'
+
+awslocal sns create-topic --name user-sessions-revoked
+awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:user-sessions-revoked --tags '[{"Key":"managed-by","Value":"waypost"},{"Key":"waypost-installation","Value":"/"}]'
 
 awslocal sqs create-queue --queue-name user-service-dlq
 awslocal sqs set-queue-attributes --queue-url http://localhost:4566/000000000000/user-service-dlq \
@@ -88,3 +103,22 @@ awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:user-react
 awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:user-registration-repeated --protocol sqs \
     --notification-endpoint arn:aws:sqs:us-east-1:000000000000:mailer \
     --attributes '{"FilterPolicy":"{\"type\":[\"user.registration.repeated\"]}","FilterPolicyScope":"MessageAttributes","RawMessageDelivery":"true","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:mailer-undelivered\"}"}'
+
+awslocal sqs create-queue --queue-name auth-service-dlq
+awslocal sqs set-queue-attributes --queue-url http://localhost:4566/000000000000/auth-service-dlq \
+    --attributes '{"MessageRetentionPeriod":"1209600","RedriveAllowPolicy":"{\"redrivePermission\":\"byQueue\",\"sourceQueueArns\":[\"arn:aws:sqs:us-east-1:000000000000:auth-service\"]}","SqsManagedSseEnabled":"true"}'
+awslocal sqs tag-queue --queue-url http://localhost:4566/000000000000/auth-service-dlq --tags '{"managed-by":"waypost","waypost-installation":"/"}'
+
+awslocal sqs create-queue --queue-name auth-service-undelivered
+awslocal sqs set-queue-attributes --queue-url http://localhost:4566/000000000000/auth-service-undelivered \
+    --attributes '{"MessageRetentionPeriod":"1209600","Policy":"{\"Statement\":[{\"Action\":\"sqs:SendMessage\",\"Condition\":{\"ArnEquals\":{\"aws:SourceArn\":[\"arn:aws:sns:us-east-1:000000000000:user-erasure-completed\"]}},\"Effect\":\"Allow\",\"Principal\":{\"Service\":\"sns.amazonaws.com\"},\"Resource\":\"arn:aws:sqs:us-east-1:000000000000:auth-service-undelivered\",\"Sid\":\"topics\"}],\"Version\":\"2012-10-17\"}","SqsManagedSseEnabled":"true"}'
+awslocal sqs tag-queue --queue-url http://localhost:4566/000000000000/auth-service-undelivered --tags '{"managed-by":"waypost","waypost-installation":"/"}'
+
+awslocal sqs create-queue --queue-name auth-service
+awslocal sqs set-queue-attributes --queue-url http://localhost:4566/000000000000/auth-service \
+    --attributes '{"MessageRetentionPeriod":"345600","Policy":"{\"Statement\":[{\"Action\":\"sqs:SendMessage\",\"Condition\":{\"ArnEquals\":{\"aws:SourceArn\":[\"arn:aws:sns:us-east-1:000000000000:user-erasure-completed\"]}},\"Effect\":\"Allow\",\"Principal\":{\"Service\":\"sns.amazonaws.com\"},\"Resource\":\"arn:aws:sqs:us-east-1:000000000000:auth-service\",\"Sid\":\"topics\"}],\"Version\":\"2012-10-17\"}","ReceiveMessageWaitTimeSeconds":"20","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:auth-service-dlq\",\"maxReceiveCount\":20}","SqsManagedSseEnabled":"true","VisibilityTimeout":"60"}'
+awslocal sqs tag-queue --queue-url http://localhost:4566/000000000000/auth-service --tags '{"managed-by":"waypost","waypost-installation":"/"}'
+
+awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:user-erasure-completed --protocol sqs \
+    --notification-endpoint arn:aws:sqs:us-east-1:000000000000:auth-service \
+    --attributes '{"FilterPolicy":"{\"type\":[\"user.erasure.completed\"]}","FilterPolicyScope":"MessageAttributes","RawMessageDelivery":"true","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:auth-service-undelivered\"}"}'

@@ -71,8 +71,10 @@ async fn dead_letters_of_every_consumer_are_listed_and_each_is_worked_with_in_it
     let (code, stdout, stderr) = both.run_with(&["dlq", "stats"], &[]).await;
     assert_eq!(code, 0, "{stderr}");
     let lines: Vec<_> = stdout.lines().collect();
-    assert_eq!(lines.len(), 3, "{stdout}");
-    assert!(lines[0].contains("CONSUMER") && lines[1].contains("user-service") && lines[2].contains("mailer"));
+    assert_eq!(lines.len(), 4, "{stdout}");
+    for (line, expected) in lines.iter().zip(["CONSUMER", "user-service", "mailer", "auth-service"]) {
+        assert!(line.contains(expected), "{stdout}");
+    }
     // A single line says of one what it always said.
     let (_, stdout, _) = both.run_with(&["dlq", "stats", "--consumer", "mailer"], &[]).await;
     assert!(!stdout.contains("CONSUMER") && !stdout.contains("mailer"), "{stdout}");
@@ -121,7 +123,7 @@ async fn a_consumer_without_a_database_is_said_to_be_left_out_and_one_that_does_
 
 async fn every_consumer_is_looked_at_or_the_one_that_is_named(bus: TestBus) {
     let both = Both::make(bus).await;
-    for database in ["user", "mailer"] {
+    for database in ["user", "mailer", "auth"] {
         let (code, _, stderr) = both.run_with(&["migrate", "--database", database], &[]).await;
         assert_eq!(code, 0, "{stderr}");
     }
@@ -135,9 +137,10 @@ async fn every_consumer_is_looked_at_or_the_one_that_is_named(bus: TestBus) {
         (checks, abouts)
     };
     let prefix = &both.installation.bus.prefix;
-    let (mailer, user) = (format!("queue {prefix}mailer"), format!("queue {prefix}user-service"));
+    let [auth, mailer, user] = ["auth-service", "mailer", "user-service"].map(|name| format!("queue {prefix}{name}"));
     let (checks, looked_at) = abouts(&["doctor"]).await;
-    assert_eq!(looked_at, ["event_logs of mailer_db", "event_logs of user_db", mailer.as_str(), user.as_str()]);
+    let inboxes = ["auth_db", "mailer_db", "user_db"].map(|database| format!("event_logs of {database}"));
+    assert_eq!(looked_at, [&inboxes[..], &[auth, mailer.clone(), user]].concat());
     // What is one check stays one, by its name.
     let name = |check: &Value| (check["id"].to_string(), check["about"].to_string());
     let twice: Vec<_> =
@@ -151,6 +154,7 @@ async fn every_consumer_is_looked_at_or_the_one_that_is_named(bus: TestBus) {
                                         received_per_second, applied_per_second, failed_per_second)
                    VALUES ('host:' || $1, $1, $1, '0.1.0', 'working', 0, now(), now(), 1, 2.5, 0)";
     sqlx::query(at_work).bind("user-service").execute(&both.installation.user.pool).await.unwrap();
+    sqlx::query(at_work).bind("auth-service").execute(&both.installation.auth.pool).await.unwrap();
     let (code, stdout, stderr) = both.run_with(&["fleet"], &[]).await;
     assert_eq!(code, 1, "{stdout}");
     assert!(stderr.contains("no worker is at work for mailer: `waypost run mailer` starts one"), "{stderr}");
@@ -158,7 +162,7 @@ async fn every_consumer_is_looked_at_or_the_one_that_is_named(bus: TestBus) {
     sqlx::query(at_work).bind("mailer").execute(&both.mailing.database.pool).await.unwrap();
     let fleet = both.json(&["fleet"], 0).await;
     let consumers: Vec<_> = fleet.as_array().unwrap().iter().map(|row| row["consumer"].as_str().unwrap()).collect();
-    assert_eq!(consumers, ["user-service", "mailer"]);
+    assert_eq!(consumers, ["user-service", "mailer", "auth-service"]);
     let fleet = both.json(&["fleet", "--consumer", "mailer"], 0).await;
     assert_eq!(fleet.as_array().unwrap().len(), 1, "{fleet}");
 }
@@ -178,15 +182,17 @@ async fn a_queue_is_named_for_one_consumer_and_the_name_for_all_is_refused_where
         ("MAIL_LINK_BASE", "http://localhost:8000"),
     ];
     let settings = async |service: &str, more: &[(&'static str, &'static str)]| {
-        run(&["settings", service], &[&databases[..], &mails, more].concat()).await
+        let keys = fixtures::auth_keys();
+        let keys: Vec<_> = keys.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        run(&["settings", service], &[&databases[..], &mails, &keys, more].concat()).await
     };
-    for service in ["user-worker", "mailer"] {
+    for service in ["user-worker", "mailer", "auth-worker"] {
         let (code, _, stderr) = settings(service, &[own("SQS_QUEUE_URL")]).await;
         assert_eq!(code, 0, "{service}: {stderr}");
     }
     let (code, _, stderr) = settings("all", &[own("SQS_QUEUE_URL")]).await;
     assert_eq!(code, 2);
-    for name in ["USER_WORKER_SQS_QUEUE_URL", "MAILER_SQS_QUEUE_URL"] {
+    for name in ["USER_WORKER_SQS_QUEUE_URL", "MAILER_SQS_QUEUE_URL", "AUTH_WORKER_SQS_QUEUE_URL"] {
         assert!(stderr.contains(&format!("there are several queues here: {name} names this consumer's")), "{stderr}");
     }
     let (code, stdout, stderr) =

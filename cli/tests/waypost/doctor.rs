@@ -48,7 +48,8 @@ impl Installation {
 
     /// All checks, after a command.
     async fn doctor_after(&self, command: &str, more: &[(&str, &str)]) -> (i32, Checks) {
-        let (code, stdout, stderr) = self.shell(&format!("{command} >&2 && waypost doctor --json"), more).await;
+        let (code, stdout, stderr) =
+            self.shell(&format!("{command} >&2 && waypost doctor --consumer user-service --json"), more).await;
         for secret in ["user_pass", "auth_pass", "bus_pass"] {
             assert!(!stdout.contains(secret) && !stderr.contains(secret), "{stdout}{stderr}");
         }

@@ -120,6 +120,7 @@ async fn every_service_in_one_process_mails_as_well_and_knows_its_queues_apart(b
     let mut settings: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let names = ["AUTH_LISTEN", "WORKER_ADMIN_LISTEN", "MAILER_ADMIN_LISTEN"];
     settings.extend(names.into_iter().zip(listens.iter().map(String::as_str)));
+    settings.push(("AUTH_WORKER_ADMIN_LISTEN", "127.0.0.1:0"));
     let child = installation.start(&["run", "all"], &settings, ports[2]).await;
 
     let (event, message) = reactivated("ada@example.com");
@@ -131,7 +132,7 @@ async fn every_service_in_one_process_mails_as_well_and_knows_its_queues_apart(b
 
     // One process, and one page of metrics: what is set is told apart.
     let metrics = crate::running::metrics_of(&listens[2]).await;
-    for consumer in ["mailer", "user-service"] {
+    for consumer in ["mailer", "user-service", "auth-service"] {
         let gauge = format!("waypost_worker_in_flight_messages{{messaging_consumer_group_name=\"{consumer}\"}}");
         assert!(metrics.contains(&gauge), "{gauge} is not in {metrics}");
     }

@@ -103,7 +103,7 @@ async fn ctrl_c_stops_a_replay_between_letters_and_it_can_be_resumed(bus: TestBu
 async fn stats_go_on_until_somebody_stops_them_and_hold_nothing(bus: TestBus) {
     let installation = Installation::make(bus).await;
     installation.bury(&[event("ada@example.com").1]).await;
-    let mut child = waypost(&["dlq", "stats", "--watch", "--every", "1", "--json"], &[])
+    let mut child = waypost(&["dlq", "stats", "--consumer", "user-service", "--watch", "--every", "1", "--json"], &[])
         .envs(installation.environment())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -55,11 +55,11 @@ async fn the_json_of_every_command_is_what_the_golden_files_say() {
     let mut steady = Steady(BTreeMap::new());
     let mut printed = BTreeMap::new();
     let looks: [(&str, &[&str]); 7] = [
-        ("list", &["list"]),
+        ("list", &["list", "--consumer", "user-service"]),
         ("groups", &["groups", "--id", &id]),
         ("browse", &["browse", "--id", &id]),
         ("show", &["show", &id]),
-        ("stats", &["stats"]),
+        ("stats", &["stats", "--consumer", "user-service"]),
         ("plan", &["replay", "--id", &id, "--id", &applied]),
         ("nothing", &["browse", "--id", "nobody"]),
     ];

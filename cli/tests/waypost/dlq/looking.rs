@@ -65,13 +65,13 @@ async fn dead_letters_are_listed_with_their_reasons_and_left_as_they_were(bus: T
         assert_eq!(find(&second)["failure"]["reason"], "worker-died");
         assert_eq!(browsed["saw"]["complete"], true);
     }
-    let listed = installation.dlq(&["list"], 0).await;
+    let listed = installation.dlq(&["list", "--consumer", "user-service"], 0).await;
     assert_eq!((&listed[0]["letters"], &listed[0]["kind"]), (&json!(3), &json!("dead-letters")));
     assert_eq!(listed[0]["reasons"][0], json!({ "reason": "worker-died", "letters": 2 }));
-    let (stdout, stderr) = installation.told(&["list"], 0).await;
+    let (stdout, stderr) = installation.told(&["list", "--consumer", "user-service"], 0).await;
     assert!(stdout.contains("2 worker-died"), "{stdout}");
     assert!(stderr.contains("3 dead letters"), "{stderr}");
-    installation.told(&["list", "--exit-code"], 1).await;
+    installation.told(&["list", "--exit-code", "--consumer", "user-service"], 1).await;
     let (stdout, stderr) = installation.told(&["browse"], 0).await;
     assert!(stdout.contains(&first) && stdout.contains("SQLSTATE"), "{stdout}");
     assert!(stderr.contains("3 dead letters; saw all of 4 messages"), "{stderr}");

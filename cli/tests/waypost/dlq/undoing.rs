@@ -53,7 +53,7 @@ async fn what_sns_could_not_deliver_is_looked_at_and_replayed_like_any_dead_lett
     message.attributes.insert("ErrorCode".to_owned(), "AccessDenied".to_owned());
     let queue = installation.queue("user-service-undelivered").await;
     queue.send(&[message]).await.pop().unwrap().unwrap();
-    let listed = installation.dlq(&["list"], 0).await;
+    let listed = installation.dlq(&["list", "--consumer", "user-service"], 0).await;
     let undelivered = listed.as_array().unwrap().iter().find(|row| row["kind"] == "undelivered").unwrap();
     assert_eq!(undelivered["letters"], 1);
     let shown = installation.dlq(&["show", &id, "--undelivered"], 0).await;
