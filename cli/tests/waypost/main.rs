@@ -26,6 +26,7 @@ mod permissions;
 mod recording;
 mod running;
 mod schema;
+mod secrets;
 mod settings;
 mod starting;
 mod topology;

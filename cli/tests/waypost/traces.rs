@@ -1,6 +1,6 @@
 //! What a collector hears of a registration: processes of their own, spans over the wire.
 
-mod collector;
+pub mod collector;
 
 use std::{fs::File, path::Path, process::Stdio, time::Instant};
 
