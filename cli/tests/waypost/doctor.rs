@@ -124,7 +124,7 @@ async fn a_healthy_installation_has_no_finding(bus: TestBus) {
         assert_eq!(checks.of(id)["outcome"], "ok", "{id}");
     }
     // What is left out because it would do something is no failure either.
-    let (code, stdout, stderr) = installation.run(&["doctor", "--strict"]).await;
+    let (code, stdout, stderr) = installation.run(&["doctor", "--consumer", "user-service", "--strict"]).await;
     assert_eq!(code, 0, "{stdout}{stderr}");
     // Nothing was received, and nothing was left behind.
     let counts = installation.bus.queue("user-service").await.counts().await.unwrap();
@@ -133,7 +133,8 @@ async fn a_healthy_installation_has_no_finding(bus: TestBus) {
 
 async fn people_get_a_list_by_what_it_is_about(bus: TestBus) {
     let installation = Installation::healthy(bus).await;
-    let (code, stdout, stderr) = installation.shell("export SHUTDOWN_GRACE_SECONDS=1; waypost doctor", &[]).await;
+    let (code, stdout, stderr) =
+        installation.shell("export SHUTDOWN_GRACE_SECONDS=1; waypost doctor --consumer user-service", &[]).await;
     assert_eq!(code, 0, "{stdout}{stderr}");
     let expected = "settings\n  ok       lease-length\n  warning  shutdown-grace\n             \
                     found      SHUTDOWN_GRACE_SECONDS is 1\n             \
@@ -159,7 +160,7 @@ async fn a_subscription_that_nobody_handles_is_found_and_mended(bus: TestBus) {
 #[tokio::test]
 async fn wrong_settings_are_named_and_nothing_is_looked_at() {
     let environment = [("WORKER_BATCH", "0"), ("EVENT_PUBLISHER_TYPE", "kafka")];
-    let (code, stdout, stderr) = run(&["doctor", "--json"], &environment).await;
+    let (code, stdout, stderr) = run(&["doctor", "--consumer", "user-service", "--json"], &environment).await;
     assert_eq!((code, stdout.as_str()), (2, ""));
     for name in ["WORKER_BATCH", "EVENT_PUBLISHER_TYPE", "USER_DATABASE_URL"] {
         assert!(stderr.contains(name), "{stderr}");

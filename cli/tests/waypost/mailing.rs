@@ -131,10 +131,13 @@ async fn every_service_in_one_process_mails_as_well_and_knows_its_queues_apart(b
     installation.see_the_profile_of(user_id).await;
 
     // One process, and one page of metrics: what is set is told apart.
-    let metrics = crate::running::metrics_of(&listens[2]).await;
     for consumer in ["mailer", "user-service", "auth-service"] {
-        let gauge = format!("waypost_worker_in_flight_messages{{messaging_consumer_group_name=\"{consumer}\"}}");
-        assert!(metrics.contains(&gauge), "{gauge} is not in {metrics}");
+        let gauge = format!("waypost_worker_polls_wanted{{messaging_consumer_group_name=\"{consumer}\"}}");
+        eventually(&gauge, async || {
+            let metrics = crate::running::metrics_of(&listens[2]).await;
+            metrics.contains(&gauge).then_some(())
+        })
+        .await;
     }
     terminate(child).await;
 }

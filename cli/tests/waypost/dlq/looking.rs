@@ -222,7 +222,7 @@ async fn a_planted_secret_is_in_no_output_of_any_command(bus: TestBus) {
         &["browse"],
         &["show", &id],
         &["show", &invalid_id],
-        &["stats"],
+        &["stats", "--consumer", "user-service"],
         &["replay", "--all-matching"],
         &["discard", "--all-matching"],
     ];
