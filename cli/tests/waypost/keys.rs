@@ -182,7 +182,7 @@ async fn a_signing_key_that_is_added_waits_until_everybody_can_have_it_and_the_f
     let states: Vec<_> = json(&["list"]).await.as_array().unwrap().iter().map(|key| key["state"].clone()).collect();
     assert_eq!(states, ["active", "next"]);
     let (_, stdout, _) = auth_keys(&folder, &["list"]).await;
-    assert!(stdout.contains("20251027T061500Z.pem") && !stdout.contains("20251026T061500Z.pem"), "{stdout}");
+    assert!(stdout.contains("2025-10-27T06:15:00Z") && !stdout.contains("2025-10-26T06:15:00Z"), "{stdout}");
     for file in fs::read_dir(&signing).unwrap() {
         let pem = fs::read_to_string(file.unwrap().path()).unwrap();
         let secret = pem.lines().nth(1).unwrap();

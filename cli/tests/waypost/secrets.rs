@@ -250,7 +250,7 @@ async fn a_token_is_found_nowhere_but_in_its_mail(bus: TestBus) {
     }
     let mut places = vec![
         ("what tools print".to_owned(), printed.join("\n")),
-        ("a dead letter".to_owned(), format!("{received:?}")),
+        ("a dead letter".to_owned(), format!("{} {:?}", received[0].body, received[0].attributes)),
         ("an export".to_owned(), std::fs::read_to_string(&export).unwrap()),
         ("traces".to_owned(), format!("{:?}", place.collector.spans())),
         ("auth_db".to_owned(), dump(&place.installation.auth.pool).await),
@@ -266,7 +266,8 @@ async fn a_token_is_found_nowhere_but_in_its_mail(bus: TestBus) {
         places.push((format!("the log of {name}"), log));
     }
     assert_eq!(secrets.len(), 9);
-    assert!(place.collector.spans().len() > 5 && places[1].1.contains("tokenSealed"));
+    assert!(place.collector.spans().len() > 5, "{}", place.collector.spans().len());
+    assert!(places[1].1.contains("tokenSealed"), "{}", places[1].1);
     for secret in &secrets {
         for spelling in spellings(secret) {
             for (name, text) in &places {
