@@ -44,6 +44,7 @@ impl AuthService {
         let clock = Clock::system();
         // A registration must find this week's partition, and the relay that makes it may be elsewhere or later.
         partitions::maintain(&pool, OUTBOX, clock.now()).await?;
+        auth_service::describe_metrics();
         let wake = Wake::new();
         match place {
             RelayPlace::Inline => {

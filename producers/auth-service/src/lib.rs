@@ -18,6 +18,7 @@ mod erasure;
 mod failure;
 mod lockout;
 mod mail_requests;
+mod measure;
 mod origin;
 mod password;
 mod pseudonym;
@@ -46,6 +47,7 @@ pub use change::Store;
 pub use erasure::{Erased, Erasure, ErasureFilter, announce_open, consumer, erase};
 pub use failure::Failure;
 pub use mail_requests::{MailerKey, MailerKeyError, MailerKeySource};
+pub use measure::describe_metrics;
 pub use origin::Origin;
 pub use password::{
     Changed, HashError, HashLimits, Password, PasswordChange, PasswordHasher, PasswordPolicy, PasswordReset, Reset,

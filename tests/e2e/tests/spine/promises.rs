@@ -76,8 +76,9 @@ fn every_test_that_a_page_names_exists() {
 #[test]
 fn every_metric_that_the_platform_names_is_on_its_page_and_none_else() {
     let is_metric = |text: &str| {
-        ["mails_", "messaging_", "outbox_", "waypost_"].iter().any(|prefix| text.starts_with(prefix))
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+        let is_of_ours = ["mails_", "messaging_", "outbox_", "waypost_"].iter().any(|prefix| text.starts_with(prefix));
+        let has_a_unit = ["_seconds", "_total"].iter().any(|suffix| text.ends_with(suffix));
+        (is_of_ours || has_a_unit) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
     };
     // Labels are called by the same conventions.
     let is_label = |text: &str| {
@@ -89,6 +90,7 @@ fn every_metric_that_the_platform_names_is_on_its_page_and_none_else() {
         "platform/outbox/src/measure.rs",
         "platform/worker/src/measure.rs",
         "consumers/mailer/src/measure.rs",
+        "producers/auth-service/src/measure.rs",
     ];
     let named: BTreeSet<_> = files
         .iter()
@@ -102,4 +104,24 @@ fn every_metric_that_the_platform_names_is_on_its_page_and_none_else() {
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     assert_eq!(named, rows.map(str::to_owned).collect());
     assert!(named.len() > 30, "{named:?}");
+}
+
+/// auth-service records each where it arises, and says in one place what each means.
+#[test]
+fn every_metric_of_auth_service_is_recorded_and_described() {
+    let (mut recorded, mut described) = (BTreeSet::new(), BTreeSet::new());
+    for (path, text) in sources() {
+        if !path.starts_with("producers/auth-service/src/") {
+            continue;
+        }
+        for kind in ["counter!(", "gauge!(", "histogram!("] {
+            for (at, _) in text.match_indices(kind) {
+                let Some(name) = text[at + kind.len()..].trim_start().strip_prefix('"') else { continue };
+                let set = if text[..at].ends_with("describe_") { &mut described } else { &mut recorded };
+                set.insert(name.split('"').next().unwrap_or_default().to_owned());
+            }
+        }
+    }
+    assert_eq!(recorded, described);
+    assert!(recorded.len() >= 8, "{recorded:?}");
 }
