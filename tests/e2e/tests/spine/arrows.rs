@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("waypost-worker", &["waypost-schemas", "waypost-messaging", "waypost-partitions"]),
     ("waypost-redrive", &["waypost-schemas", "waypost-messaging", "waypost-worker"]),
     ("waypost-sealing", &["waypost-schemas"]),
-    ("auth-service", &["waypost-schemas", "waypost-outbox", "waypost-service"]),
+    ("auth-service", &["waypost-schemas", "waypost-outbox", "waypost-sealing", "waypost-service", "waypost-worker"]),
     ("mailer", &["waypost-schemas", "waypost-sealing", "waypost-worker", "waypost-service"]),
     ("user-service", &["waypost-schemas", "waypost-worker", "waypost-service"]),
     (
@@ -41,7 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "user-service",
         ],
     ),
-    ("waypost-fixtures", &["waypost-schemas", "waypost-messaging", "waypost-migrations"]),
+    ("waypost-fixtures", &["waypost-schemas", "waypost-messaging", "waypost-migrations", "waypost-sealing"]),
     ("waypost-mutants", &["waypost-schemas"]),
     (
         "waypost-chaos",
