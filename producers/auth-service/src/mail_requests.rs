@@ -109,6 +109,21 @@ pub(crate) async fn end_verifications(change: &mut Change<'_>, account: &Account
     Ok(())
 }
 
+/// Links that would change the account's address lead nowhere any more; one that verifies the address it has still does.
+/// Whoever is shut out, by another password or by the end of all sessions, may have asked for such a link to their own mailbox.
+pub(crate) async fn end_address_changes(change: &mut Change<'_>, account: &Account) -> Result<(), Failure> {
+    let now = change.now();
+    sqlx::query!(
+        "UPDATE email_verification_tokens SET ended_at = $3 WHERE user_id = $1 AND email <> $2 AND ended_at IS NULL",
+        account.id,
+        account.email.as_str(),
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
 /// As [`end_verifications`], of password resets.
 pub(crate) async fn end_password_resets(change: &mut Change<'_>, account: &Account) -> Result<(), Failure> {
     let now = change.now();

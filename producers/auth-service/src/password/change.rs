@@ -8,7 +8,7 @@ use crate::{
     audit::{Action, Entry},
     change::Store,
     lockout::{self, Attempt},
-    mail_requests::end_password_resets,
+    mail_requests::{end_address_changes, end_password_resets},
     session::revoke,
 };
 
@@ -72,6 +72,7 @@ impl PasswordChange {
         store(change.connection(), account.id, &hash).await?;
         lockout::forgive(change.connection(), pseudonym).await?;
         end_password_resets(&mut change, &account).await?;
+        end_address_changes(&mut change, &account).await?;
         revoke::end_others(&mut change, &account, session, "password-changed").await?;
         let min_token_version = account.raise_token_version(change.connection()).await?;
         let event = UserPasswordChangedV1 {

@@ -13,7 +13,7 @@ use crate::{
     audit::{Action, Entry},
     change::Store,
     lockout::{self, Letter, may_write},
-    mail_requests::{end_password_resets, request_password_reset},
+    mail_requests::{end_address_changes, end_password_resets, request_password_reset},
     secret_token::{self, SecretToken},
     session::revoke,
 };
@@ -103,6 +103,7 @@ impl PasswordReset {
         }
         store(change.connection(), account.id, &hash).await?;
         end_password_resets(&mut change, &account).await?;
+        end_address_changes(&mut change, &account).await?;
         revoke::end(&mut change, &account, None, "password-reset").await?;
         lockout::forgive(change.connection(), self.pseudonyms.of(&account.email)).await?;
         let min_token_version = account.raise_token_version(change.connection()).await?;

@@ -22,6 +22,7 @@ use crate::{
     account::{Account, roles_of},
     audit::{Action, Entry},
     change::{Change, Store},
+    mail_requests::end_address_changes,
     secret_token::{Refresh, SecretToken, random_bytes},
     signing::ACCESS_TOKEN_LIFE,
 };
@@ -218,6 +219,7 @@ async fn rotate(
 /// refresh tokens get them tokens of the new version.
 async fn end_reused(change: &mut Change<'_>, account: &mut Account, session: Uuid) -> Result<(), Failure> {
     revoke::end(change, account, Some(session), "token-reused").await?;
+    end_address_changes(change, account).await?;
     let min_token_version = account.raise_token_version(change.connection()).await?;
     let event = UserSessionsRevokedV1 {
         user_id: account.id,

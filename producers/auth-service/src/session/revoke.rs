@@ -9,6 +9,7 @@ use crate::{
     account::Account,
     audit::{Action, Entry},
     change::{Change, Store},
+    mail_requests::end_address_changes,
     secret_token::{Refresh, SecretToken},
 };
 
@@ -90,6 +91,7 @@ pub async fn log_out_everywhere(store: &Store, account: Uuid, origin: &Origin) -
     let mut change = store.begin(origin).await?;
     let Some(mut account) = change.lock(account).await? else { return Ok(false) };
     end(&mut change, &account, None, "log-out-everywhere").await?;
+    end_address_changes(&mut change, &account).await?;
     let min_token_version = account.raise_token_version(change.connection()).await?;
     let event = UserSessionsRevokedV1 {
         user_id: account.id,

@@ -121,3 +121,38 @@ async fn an_address_that_is_taken_is_not_given_away_and_its_owner_is_told() {
     assert_eq!(me["email"], "other@example.com");
     assert_eq!(service.trail_of(other.id).await.last().unwrap(), "change-email failure known-address");
 }
+
+/// Whoever had a session for a moment must not take the account with them.
+#[tokio::test]
+async fn a_change_of_address_that_was_asked_for_ends_with_the_password_and_with_all_sessions() {
+    let service = Service::start().await;
+    let new = "she hums along to trams";
+    for (n, way) in ["reset", "change", "everywhere", "reuse"].into_iter().enumerate() {
+        let email = format!("ada{n}@example.com");
+        let wanted = format!("thief{n}@example.com");
+        let person = service.person(&email).await;
+        service.by(&person, Method::POST, "/v1/me/email", Some(&json!({"email": wanted}))).await.expect(202);
+        let link = service.mailed_token(&wanted).await;
+        match way {
+            "reset" => {
+                service.post("/v1/auth/password/forgot", &json!({"email": email})).await.expect(202);
+                let token = service.mailed_token(&email).await;
+                let reset = json!({"token": token, "password": new});
+                service.post("/v1/auth/password/reset", &reset).await.expect(204);
+            }
+            "change" => {
+                let change = json!({"currentPassword": PASSWORD, "newPassword": new});
+                service.by(&person, Method::POST, "/v1/auth/password/change", Some(&change)).await.expect(204);
+            }
+            "everywhere" => {
+                service.by(&person, Method::POST, "/v1/auth/logout-all", None).await.expect(204);
+            }
+            _ => {
+                service.refresh(&person.refresh).await.expect(200);
+                service.clock.advance(Duration::seconds(11));
+                service.refresh(&person.refresh).await.expect(401);
+            }
+        }
+        assert_eq!(verify(&service, &link).await, 400, "{way}");
+    }
+}
