@@ -2,13 +2,13 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use auth_service::{AuthKeys, KeyState, PUBLISHED_AHEAD, SigningKeySource, dated_states};
+use auth_service::{AuthKeys, KeyState, PUBLISHED_AHEAD, PseudonymKey, SigningKeySource, dated_states};
 use clap::{Args, Subcommand};
 use schemas::Clock;
 use serde::Serialize;
 use service::{
     key_files::KeyFolder,
-    settings::{Env, SettingErrors},
+    settings::{Env, all},
 };
 use time::OffsetDateTime;
 
@@ -28,7 +28,8 @@ pub enum AuthKeyCommand {
 const ROTATE: &str = "\
 The key goes into AUTH_KEYS_DIR, from where every instance of auth-service reads it within a
 minute. It is published at once, and signs after 20 minutes. Should the key that signs have
-become known to somebody, remove its file afterwards: the next one then signs at once.
+become known to somebody, remove its file afterwards: the one before it then signs, or, where
+there is none, the new one at once. The key for pseudonyms of addresses is made too, once.
 
 Examples:
   waypost keys auth rotate
@@ -84,9 +85,14 @@ struct Key {
 
 impl AuthKeyCommand {
     pub fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let (now, folder) = (Clock::system().now(), AuthKeys::signing_folder(env).map_err(SettingErrors::from)?);
+        let now = Clock::system().now();
+        let (folder, pseudonyms) = all((AuthKeys::signing_folder(env), AuthKeys::pseudonyms_folder(env)))?;
         match self {
-            Self::Rotate(rotate) => rotate.execute(&folder, now),
+            Self::Rotate(rotate) => {
+                // Made once and never rotated: what it makes is only good as long as it stays the same.
+                PseudonymKey::Folder { folder: pseudonyms, makes_first: true }.open(now)?;
+                rotate.execute(&folder, now)
+            }
             Self::List(list) => list.execute(&folder, now),
         }
     }

@@ -178,6 +178,7 @@ async fn a_signing_key_that_is_added_waits_until_everybody_can_have_it_and_the_f
     }
     fs::remove_file(file).unwrap();
     let second = json(&["rotate", "--remove-unneeded"]).await;
+    assert_eq!(fs::read_dir(folder.path().join("pseudonyms")).unwrap().count(), 1, "made once");
     assert_eq!((&second["state"], second["removed"].as_array().unwrap().len()), (&Value::from("next"), 1));
     let states: Vec<_> = json(&["list"]).await.as_array().unwrap().iter().map(|key| key["state"].clone()).collect();
     assert_eq!(states, ["active", "next"]);

@@ -167,6 +167,28 @@ fn spellings(secret: &str) -> Vec<String> {
     all
 }
 
+/// What tools print where there is a dead letter of the mailer, and what is exported of it.
+async fn what_tools_print(place: &Place) -> (Vec<String>, String) {
+    let with = |arguments: &[&'static str]| [arguments, &["--consumer", "mailer"]].concat();
+    let export = place.path("export.jsonl");
+    let exporting =
+        [&with(&["dlq", "export"])[..], &["--all-matching", "--to", &export, "--reason", "a test"]].concat();
+    let mut printed = vec![
+        place.run(&with(&["dlq", "list"])).await,
+        place.run(&with(&["dlq", "groups", "--json"])).await,
+        place.run(&with(&["dlq", "browse", "--json"])).await,
+        place.run(&["outbox", "list"]).await,
+        place.run(&["events", "list"]).await,
+        place.run(&exporting).await,
+    ];
+    let exported = std::fs::read_to_string(&export).unwrap();
+    let dead: Value = serde_json::from_str(exported.lines().next().unwrap()).unwrap();
+    let id = dead["id"].as_str().unwrap();
+    printed.push(place.run(&["dlq", "show", id, "--consumer", "mailer"]).await);
+    printed.push(place.run(&["event-log", "show", id, "--json", "--consumer", "mailer"]).await);
+    (printed, exported)
+}
+
 on_both_buses!(a_token_is_found_nowhere_but_in_its_mail);
 
 async fn a_token_is_found_nowhere_but_in_its_mail(bus: TestBus) {
@@ -208,25 +230,10 @@ async fn a_token_is_found_nowhere_but_in_its_mail(bus: TestBus) {
     place.post("/v1/auth/password/reset", &json!({"token": reset, "password": OTHER_PASSWORD})).await;
     secrets.extend([verification, reset]);
 
-    // What tools print.
-    let consumer = ["--consumer", "mailer"];
-    let with = |arguments: &[&'static str]| [arguments, &consumer[..]].concat();
-    let mut printed = vec![
-        place.run(&with(&["dlq", "list"])).await,
-        place.run(&with(&["dlq", "groups", "--json"])).await,
-        place.run(&["outbox", "list"]).await,
-        place.run(&["events", "list"]).await,
-    ];
-    let browsed = place.run(&with(&["dlq", "browse", "--json"])).await;
-    let export = place.path("export.jsonl");
-    let exported = [&with(&["dlq", "export"])[..], &["--all-matching", "--to", &export, "--reason", "a test"]].concat();
-    printed.push(place.run(&exported).await);
-    let dead: Value = serde_json::from_str(std::fs::read_to_string(&export).unwrap().lines().next().unwrap()).unwrap();
+    let (printed, exported) = what_tools_print(&place).await;
+    let dead: Value = serde_json::from_str(exported.lines().next().unwrap()).unwrap();
     let body: Value = serde_json::from_str(dead["body"].as_str().unwrap()).unwrap();
     let id = body["id"].as_str().unwrap();
-    printed.push(place.run(&[&["dlq", "show", id][..], &consumer].concat()).await);
-    printed.push(place.run(&[&["event-log", "show", id, "--json"][..], &consumer].concat()).await);
-    printed.push(browsed);
     // The dead one's token, opened as its mailer would have.
     let sealed = body["data"]["tokenSealed"].as_str().unwrap().parse().unwrap();
     let context = Context {
@@ -251,7 +258,7 @@ async fn a_token_is_found_nowhere_but_in_its_mail(bus: TestBus) {
     let mut places = vec![
         ("what tools print".to_owned(), printed.join("\n")),
         ("a dead letter".to_owned(), format!("{} {:?}", received[0].body, received[0].attributes)),
-        ("an export".to_owned(), std::fs::read_to_string(&export).unwrap()),
+        ("an export".to_owned(), exported),
         ("traces".to_owned(), format!("{:?}", place.collector.spans())),
         ("auth_db".to_owned(), dump(&place.installation.auth.pool).await),
         ("user_db".to_owned(), dump(&place.installation.user.pool).await),

@@ -29,7 +29,10 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use utoipa::{
     Modify, OpenApi, openapi,
-    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+    openapi::{
+        RefOr, Schema,
+        security::{Http, HttpAuthScheme, SecurityScheme},
+    },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -181,8 +184,23 @@ pub fn router(use_cases: UseCases, settings: &HttpSettings) -> Router {
 
     let (router, mut description) = open.merge(own).merge(admin).split_for_parts();
     problem::openapi::describe(&mut description, problems::ALL);
+    tell_policy(&mut description, policy);
     let page = docs::page(&description);
     http::app(router.merge(page).layer(Extension(Arc::new(description))), settings)
+}
+
+/// The least length of a new password is this installation's.
+fn tell_policy(description: &mut openapi::OpenApi, policy: PasswordPolicy) {
+    for (schema, property) in
+        [("RegisterRequest", "password"), ("ResetRequest", "password"), ("ChangeRequest", "newPassword")]
+    {
+        let schemas = description.components.as_mut().map(|components| &mut components.schemas);
+        if let Some(RefOr::T(Schema::Object(body))) = schemas.and_then(|schemas| schemas.get_mut(schema))
+            && let Some(RefOr::T(Schema::Object(password))) = body.properties.get_mut(property)
+        {
+            password.min_length = Some(policy.min_characters());
+        }
+    }
 }
 
 /// What is for the inside only: health and metrics.

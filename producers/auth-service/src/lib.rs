@@ -5,7 +5,7 @@
 //! token was used twice, is committed as well.
 //!
 //! Invariant: nobody learns from this API whether an address has an account. Registering, asking for a mail and signing in
-//! answer the same and do the same work either way; what differs goes by mail to the owner of the address.
+//! answer the same either way, and hash the same; what differs goes by mail to the owner of the address.
 //!
 //! No secret leaves in clear: passwords are kept as Argon2id hashes, tokens as SHA-256 hashes, tokens for the mailer go
 //! sealed. This crate owns the tables of `auth_db`. It knows nothing of the bus, but for the one event that it listens to.

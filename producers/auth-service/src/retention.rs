@@ -3,7 +3,7 @@
 //! | What | Kept |
 //! | --- | --- |
 //! | Tokens by mail that have ended or expired | 7 days |
-//! | Sessions with all their refresh tokens, which tell a token that is used again | 7 days beyond the session's end |
+//! | Sessions with all their refresh tokens, which tell a token that is used again | 7 days beyond the longest that it can last |
 //! | Counters of failed sign-ins | 12 hours, but for those that only a reset of the password lifts |
 //! | The last part of an IP address in the audit trail | 30 days |
 //! | The audit trail | 400 days, or as `AUTH_AUDIT_KEEP_DAYS` says |
@@ -47,6 +47,8 @@ const TOKENS: Duration = Duration::days(7);
 const COUNTERS: Duration = Duration::hours(12);
 const EXACT_IPS: Duration = Duration::days(30);
 const AT_A_TIME: i64 = 1_000;
+/// Each takes its refresh tokens along, of which there may be thousands.
+const SESSIONS_AT_A_TIME: i64 = 50;
 const EVERY: StdDuration = StdDuration::from_secs(3_600);
 
 /// Does it once.
@@ -61,9 +63,9 @@ pub async fn take_away(pool: &PgPool, retention: Retention, now: OffsetDateTime)
             audit: audit(pool, now - retention.audit).await?,
         };
         taken = taken.plus(round);
-        let full = AT_A_TIME as u64;
-        if [round.mailed_tokens, round.sessions, round.counters, round.ips, round.audit].iter().all(|rows| *rows < full)
-        {
+        let others = [round.mailed_tokens, round.counters, round.ips, round.audit];
+        let is_last = others.iter().all(|rows| *rows < AT_A_TIME as u64);
+        if is_last && round.sessions < SESSIONS_AT_A_TIME as u64 {
             return Ok(taken);
         }
     }
@@ -135,7 +137,7 @@ async fn sessions(pool: &PgPool, before: OffsetDateTime) -> Result<u64, Failure>
     let deleted = sqlx::query!(
         "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
         before,
-        AT_A_TIME
+        SESSIONS_AT_A_TIME
     )
     .execute(pool)
     .await?;

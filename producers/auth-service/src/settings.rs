@@ -60,7 +60,7 @@ pub enum PseudonymKey {
 /// Why the key for pseudonyms can't be had.
 #[derive(Debug, thiserror::Error)]
 pub enum PseudonymKeyError {
-    #[error("there is no key for pseudonyms in {0}, nor in AUTH_PSEUDONYM_KEY")]
+    #[error("there is no key for pseudonyms in {0}, nor in AUTH_PSEUDONYM_KEY: `waypost keys auth rotate` makes one")]
     None(String),
     #[error("the folder of the key for pseudonyms can't be used")]
     Folder(#[from] service::key_files::KeyFolderError),
@@ -135,8 +135,12 @@ impl AuthSettings {
 impl AuthKeys {
     /// The folder of signing keys alone, for who rotates them: below `AUTH_KEYS_DIR`.
     pub fn signing_folder(env: &Env) -> Result<KeyFolder, SettingError> {
-        let path = env.required("AUTH_KEYS_DIR", "the path of the folder with the keys of auth-service")?;
-        Ok(signing_keys_in(path.as_ref()))
+        keys_folder(env).map(signing_keys_in)
+    }
+
+    /// The folder of the key for pseudonyms, likewise.
+    pub fn pseudonyms_folder(env: &Env) -> Result<KeyFolder, SettingError> {
+        keys_folder(env).map(pseudonym_key_in)
     }
 
     /// `AUTH_KEYS_DIR`, or `AUTH_SIGNING_KEYS` and `AUTH_PSEUDONYM_KEY`; and `MAILER_PUBLIC_KEYS_DIR`, or `MAILER_PUBLIC_KEY`.
@@ -147,6 +151,14 @@ impl AuthKeys {
             all((signing(env, folder.as_ref(), app_env), pseudonyms(env, folder.as_ref(), app_env), mailer_key(env)))?;
         Ok(Self { signing, pseudonyms, mailer })
     }
+}
+
+fn keys_folder(env: &Env) -> Result<&Path, SettingError> {
+    env.required("AUTH_KEYS_DIR", "the path of the folder with the keys of auth-service").map(Path::new)
+}
+
+fn pseudonym_key_in(folder: &Path) -> KeyFolder {
+    KeyFolder::new(folder.join("pseudonyms"), "key")
 }
 
 fn signing_keys_in(folder: &Path) -> KeyFolder {
@@ -178,10 +190,9 @@ fn pseudonyms(env: &Env, folder: Option<&PathBuf>, app_env: AppEnv) -> Result<Ps
             let pseudonyms = Pseudonyms::parse(&SecretString::from(text));
             pseudonyms.map(PseudonymKey::Fixed).map_err(|_| SettingError::hidden(NAME, should_be))
         }
-        (None, Some(folder)) => Ok(PseudonymKey::Folder {
-            folder: KeyFolder::new(folder.join("pseudonyms"), "key"),
-            makes_first: app_env == AppEnv::Development,
-        }),
+        (None, Some(folder)) => {
+            Ok(PseudonymKey::Folder { folder: pseudonym_key_in(folder), makes_first: app_env == AppEnv::Development })
+        }
         (None, None) => Err(SettingError::unset(NAME, should_be)),
     }
 }

@@ -1,12 +1,12 @@
 //! No token and no address is anywhere but in the mail.
 
 use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex},
+    cell::{Cell, RefCell},
+    io,
 };
 
 use metrics_exporter_prometheus::PrometheusBuilder;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::{Layer, filter::dynamic_filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 use worker::Outcome;
 
 use crate::{
@@ -14,12 +14,17 @@ use crate::{
     world::{ADDRESS, TOKEN, world_with},
 };
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    static IS_TAKEN: Cell<bool> = const { Cell::new(false) };
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
-impl Write for Log {
+/// Takes what this thread logs.
+struct Taken;
+
+impl io::Write for Taken {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
+        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
@@ -28,20 +33,19 @@ impl Write for Log {
     }
 }
 
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
+/// For the whole process, since whether a line is logged is remembered for the whole process; for this thread alone it is
+/// kept.
+fn take_log() {
+    let taken = dynamic_filter_fn(|_, _| IS_TAKEN.get());
+    let layer = fmt::layer().with_ansi(false).with_writer(|| Taken).with_filter(taken);
+    tracing_subscriber::registry().with(layer).init();
+    IS_TAKEN.set(true);
 }
 
-/// One thread, so that its subscriber and its recorder see all that happens.
+/// One thread, so that its log and its recorder have all that happens.
 #[tokio::test(flavor = "current_thread")]
 async fn a_planted_token_and_a_planted_address_are_in_no_log_metric_record_or_dead_letter() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone());
-    let _logging = tracing::subscriber::set_default(subscriber.finish());
+    take_log();
     let recorder = PrometheusBuilder::new().build_recorder();
     let metrics = recorder.handle();
     let _recording = metrics::set_default_local_recorder(&recorder);
@@ -77,7 +81,7 @@ async fn a_planted_token_and_a_planted_address_are_in_no_log_metric_record_or_de
     world.clock.advance(time::Duration::HOUR);
     note(world.deliver(&expired).await, "Stale");
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = String::from_utf8(LOG.take()).unwrap();
     let metrics = metrics.render();
     let rows = world.rows("SELECT to_jsonb(l)::text FROM event_logs AS l").await
         + &world.rows("SELECT to_jsonb(f)::text FROM event_failures AS f").await;

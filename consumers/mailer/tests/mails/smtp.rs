@@ -107,8 +107,12 @@ async fn a_server_that_is_not_there_is_waited_for() {
     let address = server.close().await;
     let delivering = tokio::spawn(async move { harness.deliver(&[event]).await });
     eventually("the worker notices", async || {
-        let open = "waypost_worker_circuit_open{dependency=\"send_verification_mail\"} 1";
-        metrics.render().contains(open).then_some(())
+        let is_open = |line: &str| {
+            line.starts_with("waypost_worker_circuit_open{")
+                && line.contains("dependency=\"send_verification_mail\"")
+                && line.ends_with("} 1")
+        };
+        metrics.render().lines().any(is_open).then_some(())
     })
     .await;
     let back = SmtpServer::on(address).await;

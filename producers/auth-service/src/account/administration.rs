@@ -194,7 +194,7 @@ async fn tell_roles(change: &mut Change<'_>, account: &mut Account) -> Result<()
 }
 
 /// An administrator's right is looked at inside the change: it may have been taken since they asked.
-async fn may(change: &mut Change<'_>, by: By) -> Result<bool, Failure> {
+pub(crate) async fn may(change: &mut Change<'_>, by: By) -> Result<bool, Failure> {
     match by {
         By::Owner | By::Operator => Ok(true),
         By::Administrator(account) => is_administrator(change.connection(), account).await,

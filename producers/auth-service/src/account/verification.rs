@@ -109,37 +109,13 @@ impl Verification {
             None => return Ok(false),
         };
         let done = if email == account.email {
-            self.mark_verified(&mut change, &mut account).await?;
+            mark_verified(&mut change, &mut account).await?;
             true
         } else {
             self.change_address(&mut change, &mut account, email).await?
         };
         change.commit().await?;
         Ok(done)
-    }
-
-    async fn mark_verified(&self, change: &mut Change<'_>, account: &mut Account) -> Result<(), Failure> {
-        let now = change.now();
-        let marked = sqlx::query!(
-            "UPDATE users SET email_verified_at = $2 WHERE id = $1 AND email_verified_at IS NULL",
-            account.id,
-            now
-        )
-        .execute(change.connection())
-        .await?;
-        // Verified already, by a mail from before: nothing has changed.
-        if marked.rows_affected() == 0 {
-            return Ok(());
-        }
-        let event = UserEmailVerifiedV1 {
-            user_id: account.id,
-            email: account.email.clone().into_email(),
-            timestamp: now,
-            source: ServiceName::AUTH_SERVICE,
-            email_verified: true,
-        };
-        change.emit(account, &event).await?;
-        change.audit(Entry::success(Action::VerifyEmail, account.id)).await
     }
 
     /// Answers whether it was changed: somebody else may have the address by now.
@@ -186,4 +162,28 @@ impl Verification {
         change.audit(Entry::success(Action::ChangeEmail, account.id)).await?;
         Ok(true)
     }
+}
+
+/// Notes that somebody has shown that the account's address is theirs. Does nothing where that was known.
+pub(crate) async fn mark_verified(change: &mut Change<'_>, account: &mut Account) -> Result<(), Failure> {
+    let now = change.now();
+    let marked = sqlx::query!(
+        "UPDATE users SET email_verified_at = $2 WHERE id = $1 AND email_verified_at IS NULL",
+        account.id,
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    if marked.rows_affected() == 0 {
+        return Ok(());
+    }
+    let event = UserEmailVerifiedV1 {
+        user_id: account.id,
+        email: account.email.clone().into_email(),
+        timestamp: now,
+        source: ServiceName::AUTH_SERVICE,
+        email_verified: true,
+    };
+    change.emit(account, &event).await?;
+    change.audit(Entry::success(Action::VerifyEmail, account.id)).await
 }

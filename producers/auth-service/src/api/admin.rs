@@ -1,6 +1,5 @@
 use axum::{
     extract::{Path, State},
-    http::StatusCode,
     response::IntoResponse,
 };
 use schemas::Role;
@@ -148,12 +147,16 @@ pub(super) async fn reactivate(
         headers(("cache-control" = String, description = "`no-store`")))),
     extensions(("x-problems" = json!(["unauthenticated", "forbidden", "no-such-account"])))
 )]
-pub(super) async fn log_out(State(store): State<Store>, origin: Origin, id: Id) -> Result<impl IntoResponse, Problem> {
+pub(super) async fn log_out(
+    State(store): State<Store>,
+    caller: Caller,
+    origin: Origin,
+    id: Id,
+) -> Result<impl IntoResponse, Problem> {
     let account = id.or(&NO_SUCH_ACCOUNT)?;
-    match revoke::log_out_everywhere(&store, account, &origin).await? {
-        true => Ok((StatusCode::NO_CONTENT, NOT_STORED)),
-        false => Err(Problem::new(&NO_SUCH_ACCOUNT)),
-    }
+    let by = By::Administrator(caller.user_id);
+    let outcome = revoke::log_out_everywhere(&store, account, by, &origin).await?;
+    Ok((administered(outcome)?, NOT_STORED))
 }
 
 /// Give an account a role.

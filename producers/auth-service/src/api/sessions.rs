@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::{
     caller::Caller,
-    problems::{INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, NO_SUCH_ACCOUNT},
+    problems::{INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, administered},
     requests::{NOT_STORED, RefreshTokenRequest, email},
 };
-use crate::{Login, Origin, Password, Refreshing, Store, Tokens, session::revoke};
+use crate::{By, Login, Origin, Password, Refreshing, Store, Tokens, session::revoke};
 
 /// An address and its password.
 #[derive(Deserialize, ToSchema)]
@@ -159,9 +159,7 @@ pub(super) async fn log_out_everywhere(
     caller: Caller,
     origin: Origin,
 ) -> Result<impl IntoResponse, Problem> {
-    match revoke::log_out_everywhere(&store, caller.user_id, &origin).await? {
-        true => Ok((StatusCode::NO_CONTENT, NOT_STORED)),
-        // Erased since its token was looked at.
-        false => Err(Problem::new(&NO_SUCH_ACCOUNT)),
-    }
+    // Not there where it was erased since its token was looked at.
+    let outcome = revoke::log_out_everywhere(&store, caller.user_id, By::Owner, &origin).await?;
+    Ok((administered(outcome)?, NOT_STORED))
 }

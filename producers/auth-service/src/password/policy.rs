@@ -59,6 +59,10 @@ impl PasswordPolicy {
         Ok(Self { min_characters: env.number_or("PASSWORD_MIN_CHARACTERS", MIN_CHARACTERS, range)? })
     }
 
+    pub fn min_characters(self) -> usize {
+        self.min_characters
+    }
+
     /// `email` is the account's, where it is known.
     pub fn check(self, text: &SecretString, email: Option<&EmailAddress>) -> Result<Password, UnfitPassword> {
         let password = Password::attempt(text)?;

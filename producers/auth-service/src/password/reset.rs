@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{PasswordHasher, PasswordPolicy, UnfitPassword, store};
 use crate::{
     EmailAddress, Failure, MailerKey, Origin, Pseudonyms,
-    account::Account,
+    account::{Account, verification::mark_verified},
     audit::{Action, Entry},
     change::Store,
     lockout::{self, Letter, may_write},
@@ -71,7 +71,7 @@ impl PasswordReset {
         change.commit().await
     }
 
-    /// Sets the password, ends every session, and lifts a lock. The token is used up by its success only.
+    /// Sets the password, verifies the address, ends every session, and lifts a lock. The token is used up by its success only.
     pub async fn reset(
         &self,
         token: &SecretString,
@@ -101,6 +101,8 @@ impl PasswordReset {
         if used.rows_affected() == 0 || account.status != AccountStatus::Active {
             return Ok(Reset::BadToken);
         }
+        // Whoever has the token has read the mail, so the address is theirs; whoever may have registered it before them is out.
+        mark_verified(&mut change, &mut account).await?;
         store(change.connection(), account.id, &hash).await?;
         end_password_resets(&mut change, &account).await?;
         end_address_changes(&mut change, &account).await?;

@@ -6,7 +6,10 @@ use uuid::Uuid;
 
 use crate::{
     Failure, Origin,
-    account::Account,
+    account::{
+        Account,
+        administration::{self, Administered, By},
+    },
     audit::{Action, Entry},
     change::{Change, Store},
     mail_requests::end_address_changes,
@@ -80,16 +83,26 @@ pub async fn revoke_one(store: &Store, account: Uuid, session: Uuid, origin: &Or
     let Some(account) = change.lock(account).await? else { return Ok(false) };
     let ended = end(&mut change, &account, Some(session), "revoked").await? > 0;
     if ended {
+        // It may be a stranger's that is ended.
+        end_address_changes(&mut change, &account).await?;
         change.audit(Entry::success(Action::RevokeSession, account.id)).await?;
     }
     change.commit().await?;
     Ok(ended)
 }
 
-/// Signs out all sessions of the account, and refuses their access tokens; answers whether there is such an account.
-pub async fn log_out_everywhere(store: &Store, account: Uuid, origin: &Origin) -> Result<bool, Failure> {
+/// Signs out all sessions of the account, and refuses their access tokens.
+pub async fn log_out_everywhere(
+    store: &Store,
+    account: Uuid,
+    by: By,
+    origin: &Origin,
+) -> Result<Administered, Failure> {
     let mut change = store.begin(origin).await?;
-    let Some(mut account) = change.lock(account).await? else { return Ok(false) };
+    if !administration::may(&mut change, by).await? {
+        return Ok(Administered::NotAllowed);
+    }
+    let Some(mut account) = change.lock(account).await? else { return Ok(Administered::NoSuchAccount) };
     end(&mut change, &account, None, "log-out-everywhere").await?;
     end_address_changes(&mut change, &account).await?;
     let min_token_version = account.raise_token_version(change.connection()).await?;
@@ -103,5 +116,5 @@ pub async fn log_out_everywhere(store: &Store, account: Uuid, origin: &Origin) -
     change.emit(&mut account, &event).await?;
     change.audit(Entry::success(Action::LogOutEverywhere, account.id)).await?;
     change.commit().await?;
-    Ok(true)
+    Ok(Administered::Done)
 }

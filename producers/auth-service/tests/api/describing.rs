@@ -95,6 +95,19 @@ async fn every_operation_tells_its_refusals_as_problems_with_examples_that_are_v
     }
 }
 
+#[tokio::test]
+async fn the_description_tells_the_least_length_of_this_installation() {
+    let service = Service::start().await;
+    for pointer in [
+        "RegisterRequest/properties/password",
+        "ResetRequest/properties/password",
+        "ChangeRequest/properties/newPassword",
+    ] {
+        let property = service.description.document().pointer(&format!("/components/schemas/{pointer}")).unwrap();
+        assert_eq!((&property["minLength"], &property["maxLength"]), (&15.into(), &128.into()), "{pointer}");
+    }
+}
+
 /// Of each body, the examples that its fields have make one that is taken as valid.
 #[tokio::test]
 async fn the_examples_of_bodies_work() {

@@ -127,7 +127,7 @@ async fn an_address_that_is_taken_is_not_given_away_and_its_owner_is_told() {
 async fn a_change_of_address_that_was_asked_for_ends_with_the_password_and_with_all_sessions() {
     let service = Service::start().await;
     let new = "she hums along to trams";
-    for (n, way) in ["reset", "change", "everywhere", "reuse"].into_iter().enumerate() {
+    for (n, way) in ["reset", "change", "everywhere", "one", "reuse"].into_iter().enumerate() {
         let email = format!("ada{n}@example.com");
         let wanted = format!("thief{n}@example.com");
         let person = service.person(&email).await;
@@ -146,6 +146,10 @@ async fn a_change_of_address_that_was_asked_for_ends_with_the_password_and_with_
             }
             "everywhere" => {
                 service.by(&person, Method::POST, "/v1/auth/logout-all", None).await.expect(204);
+            }
+            "one" => {
+                let path = format!("/v1/me/sessions/{}", person.session);
+                service.by(&service.again(&person).await, Method::DELETE, &path, None).await.expect(204);
             }
             _ => {
                 service.refresh(&person.refresh).await.expect(200);

@@ -33,6 +33,20 @@ async fn a_reset_sets_the_password_once_signs_everybody_out_and_nobody_in() {
     assert_eq!((event_type.as_str(), &data["minTokenVersion"]), ("user.password.changed", &json!(2)));
 }
 
+/// Whoever has the mailbox has the account, whoever registered it.
+#[tokio::test]
+async fn a_reset_verifies_the_address_and_puts_out_who_registered_it() {
+    let service = Service::start().await;
+    service.register("ada@example.com").await.expect(202);
+    let id = sqlx::query_scalar("SELECT id FROM users").fetch_one(&service.pool).await.unwrap();
+    let token = forget(&service, "ada@example.com").await;
+    service.post("/v1/auth/password/reset", &json!({"token": token, "password": NEW})).await.expect(204);
+    service.log_in("ada@example.com", PASSWORD).await.expect(401);
+    service.log_in("ada@example.com", NEW).await.expect(200);
+    let types = service.event_types_of(id).await;
+    assert_eq!(types[types.len() - 2..], ["user.email.verified", "user.password.changed"]);
+}
+
 #[tokio::test]
 async fn a_password_that_does_not_fit_leaves_the_token_good() {
     let service = Service::start().await;

@@ -7,7 +7,7 @@ use auth_service::{
     VerificationRule,
 };
 use fixtures::{TestBus, TestDatabase, eventually};
-use messaging::{Queue, QueueSettings};
+use messaging::{Queue, QueueSettings, Topology};
 use outbox::{OUTBOX, Relay, RelaySettings, Wake};
 use reqwest::{Client, StatusCode};
 use schemas::{Clock, Event, UserCreatedV1};
@@ -42,6 +42,9 @@ impl Platform {
         let (auth, user) = tokio::join!(fixtures::auth_database(), fixtures::user_database());
         let (queue, dead_letters) =
             bus.subscribe(user_service::NAME, &[UserCreatedV1::TYPE], QueueSettings::DEFAULT).await;
+        // What is published needs its topic, also where nobody listens.
+        let published = auth_service::SENDS.iter().copied().collect();
+        bus.bus.apply(&Topology { published, ..Topology::default() }).await.unwrap();
         let clock = Clock::system();
         partitions::maintain(&auth.pool, OUTBOX, clock.now()).await.unwrap();
         let (stop, wake) = (CancellationToken::new(), Wake::new());
