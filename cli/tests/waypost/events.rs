@@ -218,5 +218,8 @@ async fn an_event_is_shown_field_by_field_with_its_readers() {
     let (_, told, _) = run(&["events", "show", "user.email.verification.requested", "--json"], &[]).await;
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["example"]["tokenSealed"], "[redacted: secret]");
+    assert_eq!((&told["sent"], &told["readers"][0]["handler"]), (&json!(true), &json!("send_verification_mail")));
+    let (_, told, _) = run(&["events", "show", "product.created", "--json"], &[]).await;
+    let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!((&told["sent"], &told["readers"]), (&json!(false), &json!([])));
 }

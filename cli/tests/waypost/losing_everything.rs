@@ -33,7 +33,9 @@ const BACKLOG: i64 = 2_000;
 async fn killing_everything_in_the_middle_of_5_000_events_loses_nothing_and_applies_nothing_twice() {
     let servers = Servers::postgresql("losing-everything").unwrap();
     servers.up().unwrap();
-    let environment = servers.environment().unwrap();
+    let mut environment = servers.environment().unwrap();
+    // This is about profiles; without its database the mailer is left out.
+    environment.retain(|(name, _)| name != "MAILER_DATABASE_URL");
     for arguments in [&["migrate"][..], &["topology", "apply"]] {
         let (code, _, stderr) = run(arguments, &borrowed(&environment)).await;
         assert_eq!(code, 0, "{arguments:?}: {stderr}");
