@@ -1,4 +1,4 @@
-INSERT INTO users (id, email, password_hash, sequence, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $5)
+INSERT INTO users (id, email, password_hash, display_name, locale, sequence, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
              ON CONFLICT (email) DO NOTHING
-             RETURNING id
+             RETURNING min_token_version

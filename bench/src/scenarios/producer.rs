@@ -57,7 +57,7 @@ async fn commits_per_second(ground: &Ground, with_event: bool) -> anyhow::Result
     Ok(ground.sizes.commits as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// As auth-service does it, past HTTP and hashing.
+/// As auth-service does it, past HTTP, hashing, the audit trail and the mail: an account, its role, its event.
 async fn register(pool: PgPool, events: Vec<BenchEvent>, with_event: bool) -> anyhow::Result<()> {
     for event in events {
         let mut tx = pool.begin().await?;
@@ -65,6 +65,8 @@ async fn register(pool: PgPool, events: Vec<BenchEvent>, with_event: bool) -> an
             .bind(event.user)
             .bind(&event.email)
             .bind("none")
+            .bind(None::<String>)
+            .bind(None::<String>)
             .bind(event.sequence.get())
             .bind(event.time);
         account.fetch_one(&mut *tx).await?;

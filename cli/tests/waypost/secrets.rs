@@ -162,7 +162,8 @@ fn spellings(secret: &str) -> Vec<String> {
     ];
     if let Some(random) = secret.split_once('_').and_then(|(_, rest)| rest.get(..43)) {
         all.push(random.to_owned());
-        all.push(hex(&URL_SAFE_NO_PAD.decode(random).unwrap()));
+        // Of what is a token of ours; a signature may hold an underscore as well.
+        all.extend(URL_SAFE_NO_PAD.decode(random).map(|bytes| hex(&bytes)));
     }
     all
 }
