@@ -44,11 +44,11 @@ const MEASURES: &[Measure] = &[
 
 /// What an operator reads with; the slowest is told.
 const READING: [&[&str]; 8] = [
-    &["dlq", "list"],
+    &["dlq", "list", "--consumer", "user-service"],
     &["dlq", "groups"],
     &["dlq", "browse"],
     &["dlq", "show", "nobody"],
-    &["dlq", "stats"],
+    &["dlq", "stats", "--consumer", "user-service"],
     &["dlq", "history"],
     &["event-log", "find"],
     &["outbox", "status"],
