@@ -12,13 +12,11 @@ ALTER TABLE users
     -- The language that the person was seen to prefer when they registered.
     ADD COLUMN locale text,
     -- Access tokens carry the version they were made at; those below this one are refused.
-    ADD COLUMN min_token_version bigint NOT NULL DEFAULT 1 CHECK (min_token_version > 0),
+    ADD COLUMN min_token_version bigint NOT NULL DEFAULT 1,
+    ADD CONSTRAINT users_min_token_version_positive CHECK (min_token_version > 0) NOT VALID,
     ADD CONSTRAINT users_deleted_is_empty CHECK (
         CASE WHEN status = 'deleted'
              THEN num_nonnulls(email, password_hash, email_verified_at, display_name, locale) = 0
              ELSE num_nulls(email, password_hash) = 0
         END
     ) NOT VALID;
-
--- Pages of accounts go by id, and so by when they were made.
-CREATE INDEX users_status ON users (status, id);

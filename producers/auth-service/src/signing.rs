@@ -95,3 +95,34 @@ impl SigningKeys {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use service::key_files::KeyFolder;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_is_added_is_known_within_a_minute_and_a_broken_one_changes_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = KeyFolder::new(place.path(), KEY_EXTENSION);
+        let source = SigningKeySource::Folder { folder, makes_first: true, rotates: false };
+        let now = Clock::system().now();
+        let keys = SigningKeys::open(source.clone(), now).unwrap();
+        let soft = CancellationToken::new();
+        let keeping = tokio::spawn(keys.clone().keep_fresh(Clock::system(), soft.clone()));
+        let known = || keys.published(now).len();
+
+        source.make(now + time::Duration::seconds(1)).unwrap();
+        let within = tokio::time::Instant::now() + READ_AGAIN_EVERY * 2;
+        while known() < 2 && tokio::time::Instant::now() < within {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(known(), 2);
+        std::fs::write(place.path().join("20260101T000000Z.pem"), "hunter2").unwrap();
+        tokio::time::sleep(READ_AGAIN_EVERY * 2).await;
+        assert_eq!(known(), 2);
+        soft.cancel();
+        keeping.await.unwrap().unwrap();
+    }
+}

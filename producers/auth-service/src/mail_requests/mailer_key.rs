@@ -80,3 +80,37 @@ impl MailerKey {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::Clock;
+    use sealing::OpeningKey;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_are_sealed_with_the_newest_key_of_the_folder_within_a_minute() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = KeyFolder::new(place.path(), EXTENSION);
+        assert!(matches!(MailerKey::open(MailerKeySource::Folder(folder.clone())), Err(MailerKeyError::None(_))));
+        let now = Clock::system().now();
+        let [first, second] = [0, 1].map(|seconds| {
+            let key = OpeningKey::generate().sealing_key();
+            (now + time::Duration::seconds(seconds), key)
+        });
+        folder.write_new(first.0, &first.1.text().into()).unwrap();
+        let mailer = MailerKey::open(MailerKeySource::Folder(folder.clone())).unwrap();
+        assert_eq!(mailer.current().id(), first.1.id());
+        let soft = CancellationToken::new();
+        let keeping = tokio::spawn(mailer.clone().keep_fresh(soft.clone()));
+
+        folder.write_new(second.0, &second.1.text().into()).unwrap();
+        let within = tokio::time::Instant::now() + READ_AGAIN_EVERY * 2;
+        while mailer.current().id() != second.1.id() && tokio::time::Instant::now() < within {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(mailer.current().id(), second.1.id());
+        soft.cancel();
+        keeping.await.unwrap().unwrap();
+    }
+}

@@ -2,18 +2,18 @@
 //!
 //! Nobody is signed in by it, since whoever has the mailbox for a moment would be. Everybody is signed out.
 
-use schemas::{AccountStatus, ServiceName, UserPasswordChangedV1};
+use schemas::AccountStatus;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{PasswordHasher, PasswordPolicy, UnfitPassword, store};
+use super::{PasswordHasher, PasswordPolicy, UnfitPassword, replace};
 use crate::{
     EmailAddress, Failure, MailerKey, Origin, Pseudonyms,
     account::{Account, verification::mark_verified},
     audit::{Action, Entry},
     change::Store,
-    lockout::{self, Letter, may_write},
-    mail_requests::{end_address_changes, end_password_resets, request_password_reset},
+    lockout::{Letter, may_write},
+    mail_requests::request_password_reset,
     secret_token::{self, SecretToken},
     session::revoke,
 };
@@ -103,20 +103,8 @@ impl PasswordReset {
         }
         // Whoever has the token has read the mail, so the address is theirs; whoever may have registered it before them is out.
         mark_verified(&mut change, &mut account).await?;
-        store(change.connection(), account.id, &hash).await?;
-        end_password_resets(&mut change, &account).await?;
-        end_address_changes(&mut change, &account).await?;
         revoke::end(&mut change, &account, None, "password-reset").await?;
-        lockout::forgive(change.connection(), self.pseudonyms.of(&account.email)).await?;
-        let min_token_version = account.raise_token_version(change.connection()).await?;
-        let event = UserPasswordChangedV1 {
-            user_id: account.id,
-            email: account.email.clone().into_email(),
-            timestamp: now,
-            source: ServiceName::AUTH_SERVICE,
-            min_token_version,
-        };
-        change.emit(&mut account, &event).await?;
+        replace(&mut change, &mut account, &hash, &self.pseudonyms).await?;
         change.audit(Entry::success(Action::ResetPassword, account.id)).await?;
         change.commit().await?;
         Ok(Reset::Done)

@@ -11,7 +11,7 @@
 //! committed, though the answer is a refusal.
 
 use metrics::counter;
-use schemas::{AccountStatus, ServiceName, UserSessionsRevokedV1};
+use schemas::AccountStatus;
 use secrecy::SecretString;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -22,7 +22,6 @@ use crate::{
     account::{Account, roles_of},
     audit::{Action, Entry},
     change::{Change, Store},
-    mail_requests::end_address_changes,
     secret_token::{Refresh, SecretToken, random_bytes},
     signing::ACCESS_TOKEN_LIFE,
 };
@@ -219,14 +218,5 @@ async fn rotate(
 /// refresh tokens get them tokens of the new version.
 async fn end_reused(change: &mut Change<'_>, account: &mut Account, session: Uuid) -> Result<(), Failure> {
     revoke::end(change, account, Some(session), "token-reused").await?;
-    end_address_changes(change, account).await?;
-    let min_token_version = account.raise_token_version(change.connection()).await?;
-    let event = UserSessionsRevokedV1 {
-        user_id: account.id,
-        email: account.email.clone().into_email(),
-        timestamp: change.now(),
-        source: ServiceName::AUTH_SERVICE,
-        min_token_version,
-    };
-    change.emit(account, &event).await
+    revoke::refuse_access_tokens(change, account).await
 }

@@ -59,6 +59,20 @@ pub(crate) async fn end_others(
     Ok(ended.rows_affected())
 }
 
+/// Makes worthless what somebody who is shut out may still hold: access tokens, and a link to another address. Tells of it.
+pub(crate) async fn refuse_access_tokens(change: &mut Change<'_>, account: &mut Account) -> Result<(), Failure> {
+    end_address_changes(change, account).await?;
+    let min_token_version = account.raise_token_version(change.connection()).await?;
+    let event = UserSessionsRevokedV1 {
+        user_id: account.id,
+        email: account.email.clone().into_email(),
+        timestamp: change.now(),
+        source: ServiceName::AUTH_SERVICE,
+        min_token_version,
+    };
+    change.emit(account, &event).await
+}
+
 /// Signs out the session of a refresh token, used or not. Idempotent; whatever the token is, nobody is told.
 pub async fn log_out(store: &Store, token: &SecretString, origin: &Origin) -> Result<(), Failure> {
     let Some(token) = SecretToken::<Refresh>::parse(token) else { return Ok(()) };
@@ -104,16 +118,7 @@ pub async fn log_out_everywhere(
     }
     let Some(mut account) = change.lock(account).await? else { return Ok(Administered::NoSuchAccount) };
     end(&mut change, &account, None, "log-out-everywhere").await?;
-    end_address_changes(&mut change, &account).await?;
-    let min_token_version = account.raise_token_version(change.connection()).await?;
-    let event = UserSessionsRevokedV1 {
-        user_id: account.id,
-        email: account.email.clone().into_email(),
-        timestamp: change.now(),
-        source: ServiceName::AUTH_SERVICE,
-        min_token_version,
-    };
-    change.emit(&mut account, &event).await?;
+    refuse_access_tokens(&mut change, &mut account).await?;
     change.audit(Entry::success(Action::LogOutEverywhere, account.id)).await?;
     change.commit().await?;
     Ok(Administered::Done)

@@ -79,7 +79,7 @@ async fn the_trail_can_not_be_rewritten() {
 #[tokio::test]
 async fn what_is_too_old_is_taken_away_and_what_is_not_stays() {
     let service = Service::start().await;
-    let person = service.person("ada@example.com").await;
+    service.person("ada@example.com").await;
     service.log_in("nobody@example.com", PASSWORD).await.expect(401);
     let take = async || {
         retention::take_away(&service.pool, Retention { audit: Duration::days(400) }, service.clock.now())
@@ -114,5 +114,4 @@ async fn what_is_too_old_is_taken_away_and_what_is_not_stays() {
     let taken = retention::take_away(&service.pool, Retention::default(), now).await.unwrap();
     assert_eq!((taken.audit, service.count("security_audit_logs").await), (1, before - 1));
     assert_eq!(service.count("users").await, 1);
-    let _ = person;
 }

@@ -1,4 +1,6 @@
-use serde_json::Value;
+use auth_service::PasswordPolicy;
+use serde_json::{Value, json};
+use service::settings::Env;
 
 use crate::Service;
 
@@ -97,15 +99,23 @@ async fn every_operation_tells_its_refusals_as_problems_with_examples_that_are_v
 
 #[tokio::test]
 async fn the_description_tells_the_least_length_of_this_installation() {
-    let service = Service::start().await;
-    for pointer in [
-        "RegisterRequest/properties/password",
-        "ResetRequest/properties/password",
-        "ChangeRequest/properties/newPassword",
-    ] {
-        let property = service.description.document().pointer(&format!("/components/schemas/{pointer}")).unwrap();
-        assert_eq!((&property["minLength"], &property["maxLength"]), (&15.into(), &128.into()), "{pointer}");
+    let usual = Service::start().await;
+    let env = Env::of([("PASSWORD_MIN_CHARACTERS", "23")]);
+    let strict = usual.with_policy(PasswordPolicy::from_env(&env).unwrap()).await;
+    for (service, least) in [(&usual, 15), (&strict, 23)] {
+        for pointer in [
+            "RegisterRequest/properties/password",
+            "ResetRequest/properties/password",
+            "ChangeRequest/properties/newPassword",
+        ] {
+            let property = service.description.document().pointer(&format!("/components/schemas/{pointer}")).unwrap();
+            assert_eq!((&property["minLength"], &property["maxLength"]), (&least.into(), &128.into()), "{pointer}");
+        }
     }
+    // And that is what holds.
+    let body = json!({"email": "ada@example.com", "password": "she hums along to tram"});
+    usual.post("/v1/auth/register", &body).await.expect(202);
+    strict.post("/v1/auth/register", &body).await.expect(422);
 }
 
 /// Of each body, the examples that its fields have make one that is taken as valid.

@@ -72,6 +72,7 @@ struct Shared {
     mailer: Arc<OpeningKey>,
     verification: VerificationRule,
     limits: HashLimits,
+    policy: PasswordPolicy,
     _keys: Arc<tempfile::TempDir>,
 }
 
@@ -121,6 +122,7 @@ impl Service {
             mailer: Arc::new(OpeningKey::generate()),
             verification,
             limits,
+            policy: PasswordPolicy::default(),
             _keys: Arc::new(keys),
         };
         Self::of(pool, shared).await
@@ -129,6 +131,11 @@ impl Service {
     /// Another instance, on the same database and with the same keys.
     pub async fn another(&self) -> Self {
         Self::of(self.pool.clone(), self.shared.clone()).await
+    }
+
+    /// Another instance, that asks something else of new passwords.
+    pub async fn with_policy(&self, policy: PasswordPolicy) -> Self {
+        Self::of(self.pool.clone(), Shared { policy, ..self.shared.clone() }).await
     }
 
     async fn of(pool: PgPool, shared: Shared) -> Self {
@@ -141,7 +148,7 @@ impl Service {
         let parts = Parts {
             store: store.clone(),
             hasher: hasher.clone(),
-            policy: PasswordPolicy::default(),
+            policy: shared.policy,
             verification: shared.verification,
             pseudonyms: shared.pseudonyms.clone(),
             issuer,

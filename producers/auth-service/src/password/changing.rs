@@ -1,14 +1,12 @@
-use schemas::{ServiceName, UserPasswordChangedV1};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{Password, PasswordHasher, PasswordPolicy, UnfitPassword, hashing::Tried, store};
+use super::{Password, PasswordHasher, PasswordPolicy, UnfitPassword, hashing::Tried, replace};
 use crate::{
     EmailAddress, Failure, Origin, Pseudonyms,
     audit::{Action, Entry},
     change::Store,
     lockout::{self, Attempt},
-    mail_requests::{end_address_changes, end_password_resets},
     session::revoke,
 };
 
@@ -69,20 +67,8 @@ impl PasswordChange {
         if !super::is_stored(change.connection(), account.id, &stored).await? {
             return Ok(Changed::WrongPassword);
         }
-        store(change.connection(), account.id, &hash).await?;
-        lockout::forgive(change.connection(), pseudonym).await?;
-        end_password_resets(&mut change, &account).await?;
-        end_address_changes(&mut change, &account).await?;
         revoke::end_others(&mut change, &account, session, "password-changed").await?;
-        let min_token_version = account.raise_token_version(change.connection()).await?;
-        let event = UserPasswordChangedV1 {
-            user_id: account.id,
-            email: account.email.clone().into_email(),
-            timestamp: change.now(),
-            source: ServiceName::AUTH_SERVICE,
-            min_token_version,
-        };
-        change.emit(&mut account, &event).await?;
+        replace(&mut change, &mut account, &hash, &self.pseudonyms).await?;
         change.audit(Entry::success(Action::ChangePassword, account.id)).await?;
         change.commit().await?;
         Ok(Changed::Done)
