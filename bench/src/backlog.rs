@@ -3,7 +3,7 @@
 
 use anyhow::Context;
 use messaging::{MessageId, OutgoingMessage, RawMessage, Receipt};
-use schemas::{AccountStatus, Clock, Envelope, Header, Roles, Sequence, ServiceName, UserCreatedV2, event_id};
+use schemas::{AccountStatus, Clock, Envelope, Header, Role, Roles, Sequence, ServiceName, UserCreatedV2, event_id};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -31,7 +31,13 @@ pub struct Columns {
     pub times: Vec<OffsetDateTime>,
     pub users: Vec<Uuid>,
     pub emails: Vec<String>,
+    pub verified: Vec<bool>,
+    pub roles: Vec<String>,
+    pub statuses: Vec<String>,
+    pub reasons: Vec<Option<String>>,
+    pub token_versions: Vec<Option<i64>>,
     pub registered: Vec<OffsetDateTime>,
+    pub names: Vec<Option<String>>,
 }
 
 /// What a full batch of a worker holds.
@@ -99,7 +105,13 @@ pub fn batches(events: &[BenchEvent]) -> Vec<Columns> {
             columns.times.push(event.time);
             columns.users.push(event.user);
             columns.emails.push(event.email.clone());
+            columns.verified.push(false);
+            columns.roles.push(Role::USER.as_str().to_owned());
+            columns.statuses.push(AccountStatus::Active.as_str().to_owned());
+            columns.reasons.push(None);
+            columns.token_versions.push(None);
             columns.registered.push(event.time);
+            columns.names.push(None);
         }
         columns
     };

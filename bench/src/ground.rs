@@ -34,6 +34,7 @@ pub struct Ground {
     pub programs: Programs,
     pub sizes: Sizes,
     pub auth: PgPool,
+    pub product: PgPool,
     pub user: PgPool,
     bus: PgPool,
     environment: Vec<(String, String)>,
@@ -52,12 +53,15 @@ impl Ground {
         tokio::task::spawn_blocking(move || starting.up()).await??;
         let environment = servers.environment()?;
         let auth = pool(variable(&environment, "AUTH_DATABASE_URL")?, MAX_CONNECTIONS).await?;
+        let product = pool(variable(&environment, "PRODUCT_DATABASE_URL")?, CONNECTIONS).await?;
         let user = pool(variable(&environment, "USER_DATABASE_URL")?, CONNECTIONS).await?;
         let bus = pool(variable(&environment, "BUS_DATABASE_URL")?, MAX_CONNECTIONS).await?;
-        for (database, pool) in [(Database::Auth, &auth), (Database::User, &user), (Database::Bus, &bus)] {
+        let databases =
+            [(Database::Auth, &auth), (Database::Product, &product), (Database::User, &user), (Database::Bus, &bus)];
+        for (database, pool) in databases {
             migrate(database, pool).await?;
         }
-        let ground = Self { servers, programs, sizes, auth, user, bus, environment };
+        let ground = Self { servers, programs, sizes, auth, product, user, bus, environment };
         // Weeks, as the processes make them at their start.
         let now = Clock::system().now();
         for table in [worker::EVENT_LOGS, worker::EVENT_FAILURES] {
@@ -79,12 +83,17 @@ impl Ground {
     pub fn environment(&self, road: &Road, more: &[(&str, &str)]) -> Vec<(String, String)> {
         const ADMIN: &str = "127.0.0.1:0";
         let own = [("WORKER_ADMIN_LISTEN", ADMIN), ("WORKER_WAIT_SECONDS", "1"), ("LOG_FORMAT", "json")];
-        let own = own.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let road = road.environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let road = road.environment.iter().map(|(name, value)| (*name, value.as_str()));
+        let all: Vec<_> = road.chain(own).chain(more.iter().copied()).collect();
+        self.environment_with(&all)
+    }
+
+    /// Of a process on no road.
+    pub fn environment_with(&self, more: &[(&str, &str)]) -> Vec<(String, String)> {
         let mut everything = self.environment.clone();
-        for (name, value) in road.chain(own) {
-            everything.retain(|(known, _)| *known != name);
-            everything.push((name, value));
+        for (name, value) in more {
+            everything.retain(|(known, _)| known != name);
+            everything.push(((*name).to_owned(), (*value).to_owned()));
         }
         everything
     }
@@ -125,15 +134,23 @@ impl Ground {
 
     /// Empties what workers write, so that every run finds the same.
     pub async fn forget_applied(&self) -> anyhow::Result<()> {
-        sqlx::query("TRUNCATE event_logs, event_failures, user_profiles, workers").execute(&self.user).await?;
+        sqlx::query("TRUNCATE event_logs, event_failures, user_profiles, workers CASCADE").execute(&self.user).await?;
         // What one run has left to be written is not to be paid for by the next.
         checkpoint(&self.user).await
     }
 
     /// Empties what producers write.
     pub async fn forget_accounts(&self) -> anyhow::Result<()> {
-        sqlx::query("TRUNCATE outbox, user_roles, users CASCADE").execute(&self.auth).await?;
+        sqlx::query("TRUNCATE outbox, user_roles, users, account_requests, rate_limits CASCADE")
+            .execute(&self.auth)
+            .await?;
         checkpoint(&self.auth).await
+    }
+
+    /// Empties the catalogue.
+    pub async fn forget_products(&self) -> anyhow::Result<()> {
+        sqlx::query("TRUNCATE products, outbox").execute(&self.product).await?;
+        checkpoint(&self.product).await
     }
 
     pub async fn applied(&self) -> anyhow::Result<usize> {
@@ -181,7 +198,7 @@ fn names() -> (Names, String) {
 
 /// user-service's queues, and the topics that they listen to.
 pub fn topology() -> Topology {
-    Topology { subscribers: vec![user_service::consumer().subscriber()], ..Topology::default() }
+    Topology { subscribers: vec![user_service::declared().subscriber()], ..Topology::default() }
 }
 
 pub async fn pool(url: &str, connections: u32) -> anyhow::Result<PgPool> {

@@ -6,8 +6,10 @@
 //! Invariant: a reference does the same work at the databases and queues, or less. Where they differ, the reference has
 //! the easier part.
 
+pub mod api;
 pub mod backlog;
 pub mod counted;
+pub mod distance;
 pub mod ground;
 pub mod machine;
 pub mod plot;

@@ -18,6 +18,7 @@ use service::{
 use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 use waypost_bench::{
+    api::bare::{self, BARE_HANDLERS},
     ground::{Ground, Programs, find_pgbench},
     machine::Machine,
     plot,
@@ -51,12 +52,15 @@ enum Command {
     /// Work as a worker whose handler is slow, as one process of a run
     #[command(name = SLOW_WORKER, hide = true)]
     WorkSlowly,
+    /// Serve what the API is measured beside
+    #[command(name = BARE_HANDLERS, hide = true)]
+    ServeBareHandlers,
 }
 
 #[derive(Debug, Args)]
 struct Measure {
     /// What to measure, all where nothing is named: ready, embedded, sqs, delayed, latency, relay, producer, held, claims,
-    /// fleet, dlq
+    /// fleet, dlq, api, cache, hashing, crowd, login-time
     names: Vec<String>,
     /// Runs of each
     #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(1..=100))]
@@ -83,6 +87,7 @@ async fn main() -> ExitCode {
     let Cli { command, measure } = Cli::parse();
     let done = match command {
         Some(Command::WorkSlowly) => scenarios::work_slowly().await,
+        Some(Command::ServeBareHandlers) => bare::serve().await,
         Some(Command::Plot { results, to }) => draw(&results, &to),
         None => measure.execute().await,
     };

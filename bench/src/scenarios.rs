@@ -3,14 +3,21 @@
 //! A scenario measures both sides in one run and in turn, the first side alternating, so that a machine that slows down
 //! slows down both.
 
+mod api;
 mod claims;
+mod crowd;
 mod delayed;
 mod dlq;
 mod embedded;
 mod fleet;
+mod hashing;
 mod held;
+mod importing;
+mod kept;
 mod latency;
+mod login_time;
 mod producer;
+mod profiles;
 mod ready;
 mod relay;
 mod sqs;
@@ -59,6 +66,13 @@ pub fn all() -> Vec<Box<dyn Scenario>> {
         Box::new(claims::Claims::default()),
         Box::new(fleet::Fleet),
         Box::new(dlq::DeadLetters),
+        Box::new(importing::Importing::default()),
+        Box::new(api::Api),
+        Box::new(profiles::Profiles),
+        Box::new(kept::Kept),
+        Box::new(hashing::Hashing),
+        Box::new(crowd::Crowd),
+        Box::new(login_time::LoginTime),
     ]
 }
 

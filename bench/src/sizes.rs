@@ -29,6 +29,18 @@ pub struct Sizes {
     pub dead_letters: usize,
     /// Letters that are replayed.
     pub replayed: usize,
+    /// Products in a file.
+    pub imported: usize,
+    /// Requests of each client that reads from the API.
+    pub reads: usize,
+    /// And of each that writes.
+    pub writes: usize,
+    /// Sign-ins, and registrations, of each client.
+    pub sign_ins: usize,
+    /// Clients that sign in again and again, beside somebody who reads.
+    pub crowd: usize,
+    /// Sign-ins of each kind whose time is compared.
+    pub timed: usize,
     /// Seconds for which processes are watched.
     pub watched: u64,
     /// Events for each process that is watched.
@@ -51,6 +63,12 @@ impl Sizes {
         claims: 200,
         dead_letters: 20_000,
         replayed: 10_000,
+        imported: 100_000,
+        reads: 2_000,
+        writes: 500,
+        sign_ins: 40,
+        crowd: 200,
+        timed: 200,
         watched: 8,
         per_process: 10_000,
     };
@@ -71,6 +89,12 @@ impl Sizes {
         claims: 10,
         dead_letters: 600,
         replayed: 300,
+        imported: 2_500,
+        reads: 10,
+        writes: 5,
+        sign_ins: 1,
+        crowd: 10,
+        timed: 5,
         watched: 2,
         per_process: 3_000,
     };

@@ -44,8 +44,16 @@ pub async fn apply(pool: &PgPool, batch: &Columns) -> anyhow::Result<()> {
     let recording = sqlx::query(AssertSqlSafe(RECORD_PROFILE))
         .bind(&batch.users)
         .bind(&batch.emails)
+        .bind(&batch.verified)
         .bind(&batch.sequences)
-        .bind(&batch.registered);
+        .bind(&batch.roles)
+        .bind(&batch.sequences)
+        .bind(&batch.statuses)
+        .bind(&batch.reasons)
+        .bind(&batch.sequences)
+        .bind(&batch.token_versions)
+        .bind(&batch.registered)
+        .bind(&batch.names);
     recording.fetch_one(&mut *tx).await?;
     sqlx::query("SELECT 1").fetch_one(&mut *tx).await?;
     Ok(tx.commit().await?)
@@ -56,7 +64,7 @@ pub async fn apply(pool: &PgPool, batch: &Columns) -> anyhow::Result<()> {
 pub fn pgbench_script() -> String {
     let given = "FROM (SELECT * FROM prepared_batches WHERE number = :number) AS given, unnest(";
     let from_table = |statement: &str, columns: &[&str]| {
-        let mut statement = statement.trim().replace("FROM unnest(", given).replace("$9", &format!("'{HANDLER}'"));
+        let mut statement = statement.trim().replace("FROM unnest(", given);
         for (position, column) in columns.iter().enumerate() {
             let parameter = format!("${}::", position + 1);
             statement = statement.replace(&parameter, &format!("given.{column}::"));
@@ -65,7 +73,10 @@ pub fn pgbench_script() -> String {
     };
     let claim =
         from_table(CLAIM, &["event_keys", "ids", "types", "versions", "sources", "subjects", "sequences", "times"]);
-    let record = from_table(RECORD_PROFILE, &["users", "emails", "sequences", "registered"]);
+    let claim = claim.replace("$9", &format!("'{HANDLER}'"));
+    let profile =
+        ["users", "emails", "verified", "sequences", "role_sets", "sequences", "statuses", "reasons", "sequences"];
+    let record = from_table(RECORD_PROFILE, &[&profile[..], &["token_versions", "registered", "names"]].concat());
     let prepare = PREPARE.trim().replace("$1", &format!("'{LOCK_TIMEOUT}'"));
     let prepare = prepare.replace("$2", &format!("'{STATEMENT_TIMEOUT}'"));
     [
@@ -85,16 +96,19 @@ pub fn pgbench_script() -> String {
 pub async fn prepare_batches(pool: &PgPool, batches: &[Columns]) -> Result<(), sqlx::Error> {
     let make = "CREATE TABLE prepared_batches (
         number integer PRIMARY KEY, event_keys uuid[], ids text[], types text[], versions int4[], sources text[],
-        subjects text[], sequences int8[], times timestamptz[], users uuid[], emails text[], registered timestamptz[])";
+        subjects text[], sequences int8[], times timestamptz[], users uuid[], emails text[], verified bool[],
+        role_sets text[], statuses text[], reasons text[], token_versions int8[], registered timestamptz[], names text[])";
     sqlx::query("DROP TABLE IF EXISTS prepared_batches").execute(pool).await?;
     sqlx::query(make).execute(pool).await?;
     // Reading a batch is not to cost what a worker doesn't pay.
-    for column in ["event_keys", "ids", "types", "sources", "subjects", "sequences", "times", "users", "emails"] {
+    let texts = ["ids", "types", "sources", "subjects", "emails", "role_sets", "statuses"];
+    for column in texts.iter().chain(&["event_keys", "sequences", "times", "users"]) {
         let uncompressed = format!("ALTER TABLE prepared_batches ALTER COLUMN {column} SET STORAGE EXTERNAL");
         sqlx::query(AssertSqlSafe(uncompressed)).execute(pool).await?;
     }
     for (position, batch) in batches.iter().enumerate() {
-        sqlx::query("INSERT INTO prepared_batches VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)")
+        let columns: Vec<_> = (1..=18).map(|column| format!("${column}")).collect();
+        sqlx::query(AssertSqlSafe(format!("INSERT INTO prepared_batches VALUES ({})", columns.join(", "))))
             .bind(position as i32 + 1)
             .bind(&batch.keys)
             .bind(&batch.ids)
@@ -106,7 +120,13 @@ pub async fn prepare_batches(pool: &PgPool, batches: &[Columns]) -> Result<(), s
             .bind(&batch.times)
             .bind(&batch.users)
             .bind(&batch.emails)
+            .bind(&batch.verified)
+            .bind(&batch.roles)
+            .bind(&batch.statuses)
+            .bind(&batch.reasons)
+            .bind(&batch.token_versions)
             .bind(&batch.registered)
+            .bind(&batch.names)
             .execute(pool)
             .await?;
     }
@@ -135,7 +155,8 @@ mod tests {
                 on_one_line(described["query"].as_str().unwrap())
             })
             .collect();
-        for statement in [CLAIM, RECORD_PROFILE, PREPARE, ACCOUNT, ROLE] {
+        let of_workers = [CLAIM, RECORD_PROFILE, PREPARE, ACCOUNT, ROLE];
+        for statement in of_workers.iter().chain(crate::api::sql::ALL) {
             let statement = on_one_line(statement);
             assert!(compiled.contains(&statement), "the platform has another statement by now than {statement}");
         }
@@ -145,10 +166,12 @@ mod tests {
     fn the_script_for_pgbench_has_every_column_from_the_table() {
         let script = pgbench_script();
         assert!(!script.contains('$'), "{script}");
-        for column in ["event_keys", "ids", "types", "versions", "sources", "subjects", "times", "users", "registered"]
+        for column in
+            ["event_keys", "ids", "types", "versions", "sources", "subjects", "times", "users", "roles", "registered"]
         {
             assert!(script.contains(&format!("given.{column}::")), "{column} in {script}");
         }
-        assert_eq!(script.matches("given.sequences::").count(), 2);
+        // The claim's, and one for each group of a profile's columns.
+        assert_eq!(script.matches("given.sequences::").count(), 4);
     }
 }

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use auth_service::{Administered, By, EmailAddress, Origin, ProfileFilter, Store, administration, profile};
+use auth_service::{Administered, By, EmailAddress, Origin, ProfileFilter, Store, USER_CACHE, administration, profile};
 use clap::{Args, Subcommand};
 use outbox::Wake;
 use schemas::{Clock, Role};
 use serde::Serialize;
 use service::{
+    cache::Cache,
     postgres::PostgresSettings,
     settings::{Env, all},
 };
@@ -70,7 +71,7 @@ impl Grant {
         let pool = database.connect_lazy("waypost-admin");
         let clock = Clock::system();
         partitions::maintain(&pool, outbox::OUTBOX, clock.now()).await?;
-        let store = Store::new(pool.clone(), Wake::none(), clock);
+        let store = Store::new(pool.clone(), Wake::none(), clock, Cache::none(USER_CACHE));
 
         let filter = ProfileFilter { email: Some(email), ..ProfileFilter::default() };
         let Some(account) = profile::list(&pool, &filter, 1).await?.pop() else {

@@ -10,7 +10,7 @@ use messaging::Names;
 use serde::Serialize;
 
 use self::folder::Folder;
-use crate::{consumers::CONSUMERS, landscape::landscape, outln};
+use crate::{consumers::CONSUMERS, landscape::landscape, outln, producers::PRODUCERS};
 
 #[derive(Debug, Subcommand)]
 pub enum Catalog {
@@ -66,8 +66,8 @@ fn catalog_of(landscape: &Landscape) -> Result<Files, Vec<Problem>> {
 
 /// What is said of each service beside its code. One that sends and consumes says the same as both.
 fn abouts() -> Vec<(&'static str, &'static str)> {
-    let senders = [(auth_service::NAME, auth_service::ABOUT)];
-    senders.into_iter().chain(CONSUMERS.iter().map(|row| (row.name, row.about))).collect()
+    let senders = PRODUCERS.iter().map(|row| (row.name, row.about));
+    senders.chain(CONSUMERS.iter().map(|row| (row.name, row.about))).collect()
 }
 
 fn build(place: Place, expected: Result<Files, Vec<Problem>>, dry_run: bool, json: bool) -> anyhow::Result<ExitCode> {
@@ -162,7 +162,6 @@ mod tests {
     use super::*;
 
     const CREATED: EventType = EventType::new("user.created");
-    /// Nobody sends it yet, and nobody reads it.
     const DISCONTINUED: EventType = EventType::new("product.discontinued");
 
     /// What `check` would say of the committed folder if the code were this.
@@ -171,7 +170,11 @@ mod tests {
         let committed = Folder::to_read(Some(folder)).unwrap().read().unwrap();
         let mut changed = landscape();
         change(&mut changed);
-        let differences = compare_files(&catalog_of(&changed).unwrap(), &committed);
+        differing(&changed, &committed)
+    }
+
+    fn differing(code: &Landscape, written: &Files) -> Vec<String> {
+        let differences = compare_files(&catalog_of(code).unwrap(), written);
         differences.into_iter().map(|difference| difference.path).collect()
     }
 
@@ -196,16 +199,29 @@ mod tests {
     #[test]
     fn a_field_that_a_handler_reads_anew_makes_its_pages_stale() {
         assert_eq!(
-            stale(|code| code.readers[0].fields.push("/displayName".to_owned())),
+            stale(|code| {
+                let of_created = code.readers.iter_mut().find(|reader| reader.event_type == CREATED);
+                of_created.unwrap().fields.push("/source".to_owned());
+            }),
             ["asyncapi.json", "events/user.created/index.mdx", "services/user-service/index.mdx"]
         );
     }
 
     #[test]
     fn an_event_that_is_sent_without_building_the_catalog_is_missed_with_its_topic() {
-        let sends = Sender { service: "product-service", events: [DISCONTINUED].into() };
+        // As it was when nobody sent it, and nobody read it.
+        let mut code = landscape();
+        for sender in &mut code.senders {
+            sender.events.remove(&DISCONTINUED);
+        }
+        code.readers.retain(|reader| reader.event_type != DISCONTINUED);
+        for subscriber in &mut code.subscribers {
+            subscriber.events.remove(&DISCONTINUED);
+        }
+        let written = catalog_of(&code).unwrap();
+        code.senders.push(Sender { service: "product-service", events: [DISCONTINUED].into() });
         assert_eq!(
-            stale(|code| code.senders.push(sends)),
+            differing(&code, &written),
             [
                 "README.md",
                 "asyncapi.json",

@@ -55,8 +55,8 @@ pub static CONSUMERS: [ConsumerProcess; 3] = [
         about: user_service::ABOUT,
         database: Database::User,
         admin: AdminListen::new("WORKER_ADMIN_LISTEN", 9102),
-        registered: user_service::consumer,
-        from_env: |_| Ok(async { Ok(user_service::consumer()) }.boxed()),
+        registered: user_service::declared,
+        from_env: |_| Ok(async { Ok(user_service::consumer(Clock::system())) }.boxed()),
     },
     ConsumerProcess {
         name: mailer::NAME,

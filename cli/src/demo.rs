@@ -7,9 +7,11 @@
 mod accounts;
 mod counts;
 mod faults;
+mod front_door;
 mod journey;
 mod processes;
 mod scratch;
+mod shopping;
 mod story;
 
 use std::{process::ExitCode, time::Duration};

@@ -29,6 +29,9 @@ use std::{fmt, process::ExitCode};
 use clap::Subcommand;
 use service::settings::Env;
 
+pub use desk::until_somebody_stops;
+pub use pacing::rate;
+
 /// Several exit codes are of this command alone; `docs/dead-letters.md` tells all of them.
 const NOTHING_MATCHED: u8 = 3;
 const STOPPED: u8 = 4;

@@ -24,7 +24,8 @@ pub enum EventLog {
     Find(find::Find),
     /// Tell the life of one event: written, published, failed, applied, each with its time
     ///
-    /// The outbox is that of `AUTH_DATABASE_URL`; where that is not set, the rest is told without it.
+    /// Outboxes are looked into where `AUTH_DATABASE_URL` and `USER_DATABASE_URL` are; where one that may hold the event is
+    /// not set, the rest is told without it.
     Show(show::Show),
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Whatever shows a payload redacts it by the classification of its schema, unless told to `--reveal` it.
 
+mod backfill;
 mod list;
 mod publish;
 mod sample;
@@ -35,6 +36,11 @@ pub enum EventsCommand {
     Sample(sample::Sample),
     /// Send events, as the service that sends them would, once all of them are valid
     Publish(publish::Publish),
+    /// Tell a consumer that is new or was emptied what is so now, straight into its queue
+    ///
+    /// Its queue has to be subscribed before (`waypost topology apply`), so that what happens meanwhile comes to it as well. Events
+    /// have the version that their account or product has: whoever knows as much, or more, passes them over.
+    Backfill(backfill::Backfill),
     /// Print events as they pass, from a queue of its own
     Tail(tail::Tail),
 }
@@ -47,6 +53,7 @@ impl EventsCommand {
             Self::Validate(validate) => validate.execute(),
             Self::Sample(sample) => sample.execute(),
             Self::Publish(publish) => publish.execute(env).await,
+            Self::Backfill(backfill) => backfill.execute(env).await,
             Self::Tail(tail) => tail.execute(env).await,
         }
     }

@@ -7,12 +7,12 @@ use std::{
 };
 
 use anyhow::Context;
-use auth_service::AuthSettings;
 use clap::{Args, builder::PossibleValuesParser};
 use reqwest::Client;
 use service::settings::{Env, SettingErrors};
 
 use crate::{
+    apis::{APIS, Api},
     consumers::{CONSUMERS, ConsumerProcess},
     outln,
     run::{RELAY, RELAY_ADMIN},
@@ -27,17 +27,17 @@ pub struct HealthCheck {
 
 fn listening() -> PossibleValuesParser {
     let workers = CONSUMERS.iter().map(|row| row.process);
-    [auth_service::NAME].into_iter().chain(workers).chain([RELAY]).into()
+    APIS.into_iter().map(|row| row.name).chain(workers).chain([RELAY]).into()
 }
 
 const PATIENCE: Duration = Duration::from_secs(4);
 
 impl HealthCheck {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        let listen = match ConsumerProcess::of_process(&self.service) {
-            Some(row) => row.admin.read(env),
-            None if self.service == RELAY => RELAY_ADMIN.read(env),
-            None => AuthSettings::admin_listen(env),
+        let listen = match (ConsumerProcess::of_process(&self.service), Api::named(&self.service)) {
+            (Some(row), _) => row.admin.read(env),
+            (None, Some(row)) => (row.admin_listen)(env),
+            (None, None) => RELAY_ADMIN.read(env),
         };
         let url = format!("http://{}/readyz", reachable(listen.map_err(SettingErrors::from)?));
         let client = Client::builder().no_proxy().timeout(PATIENCE).build()?;

@@ -4,12 +4,15 @@ use contracts::{Landscape, Reader, Sender};
 use messaging::Topology;
 use worker::Consumer;
 
-use crate::consumers::CONSUMERS;
+use crate::{consumers::CONSUMERS, producers::PRODUCERS};
 
 pub fn landscape() -> Landscape {
     let consumers: Vec<_> = CONSUMERS.iter().map(|row| (row.registered)()).collect();
     Landscape {
-        senders: vec![Sender { service: auth_service::NAME, events: auth_service::SENDS.iter().copied().collect() }],
+        senders: PRODUCERS
+            .iter()
+            .map(|row| Sender { service: row.name, events: row.sends.iter().copied().collect() })
+            .collect(),
         readers: consumers.iter().flat_map(readers).collect(),
         subscribers: consumers.iter().map(Consumer::subscriber).collect(),
     }

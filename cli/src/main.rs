@@ -4,6 +4,7 @@
 //! command line or the settings are at fault, 130 somebody stopped it. `waypost dlq` has more, which docs/dead-letters.md tells.
 
 mod admin;
+mod apis;
 mod bus;
 mod catalog;
 mod completions;
@@ -22,6 +23,9 @@ mod man;
 mod migrate;
 mod moment;
 mod outbox;
+mod producers;
+mod products;
+mod progress;
 mod remedy;
 mod run;
 mod schema;
@@ -88,6 +92,9 @@ enum Command {
     /// Look at the mails that were written in development
     #[command(subcommand)]
     Mail(mail::Mail),
+    /// Fill the catalogue of products
+    #[command(subcommand)]
+    Products(products::Products),
     /// Do to accounts what no administrator can do yet
     #[command(subcommand)]
     Admin(admin::Admin),
@@ -164,6 +171,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Outbox(outbox) => outbox.execute(&env).await,
         Command::Keys(keys) => keys.execute(&env),
         Command::Mail(mail) => mail.execute(&env),
+        Command::Products(products) => products.execute(&env).await,
         Command::Admin(admin) => admin.execute(&env).await,
         Command::Completions(completions) => completions.execute(),
         Command::Man(man) => man.execute(),

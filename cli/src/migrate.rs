@@ -162,7 +162,7 @@ fn new(database: Database, folder: &Path, name: &str) -> anyhow::Result<PathBuf>
     Ok(file)
 }
 
-/// Of the chosen database, or of all that are in use: the bus where events travel in it, and a consumer that not every
+/// Of the chosen database, or of all that are in use: the bus where events travel in it, and a service that not every
 /// installation has where its own variable names a database.
 fn settings_of(env: &Env, chosen: Option<Database>) -> Result<Vec<(Database, PostgresSettings)>, SettingErrors> {
     let mut wrong = SettingErrors::default();
@@ -171,7 +171,7 @@ fn settings_of(env: &Env, chosen: Option<Database>) -> Result<Vec<(Database, Pos
         (Some(chosen), database) => chosen == *database,
         (None, Database::Auth | Database::User) => true,
         (None, Database::Bus) => embedded,
-        (None, Database::Mailer) => is_named(env, *database),
+        (None, Database::Mailer | Database::Product) => is_named(env, *database),
     };
     let mut settings_of = |database: Database| {
         wrong.keep(match database {

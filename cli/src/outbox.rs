@@ -11,15 +11,15 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use outbox::OutboxRow;
 use serde::Serialize;
-use service::{
-    postgres::PostgresSettings,
-    settings::{Env, all},
-};
+use service::settings::{Env, all};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Usage, bus::patience};
+use crate::{
+    bus::patience,
+    producers::{AUTH_SERVICE, Producer, by_name},
+};
 
 #[derive(Debug, Subcommand)]
 pub enum Outbox {
@@ -49,21 +49,14 @@ impl Outbox {
 #[derive(Debug, Args)]
 struct Source {
     /// Whose outbox
-    #[arg(long, default_value = auth_service::NAME)]
-    service: String,
+    #[arg(long, value_name = "NAME", default_value = AUTH_SERVICE.name, value_parser = by_name())]
+    service: &'static Producer,
 }
 
 impl Source {
     /// The producer's database, answering.
     async fn connect(&self, env: &Env) -> anyhow::Result<PgPool> {
-        let prefix = match self.service.as_str() {
-            auth_service::NAME => "AUTH",
-            other => {
-                let usage = format!("no such service with an outbox `{other}`; there is: {}", auth_service::NAME);
-                return Err(Usage(usage).into());
-            }
-        };
-        let (database, patience) = all((PostgresSettings::from_env(env, prefix), patience(env)))?;
+        let (database, patience) = all((self.service.database(env), patience(env)))?;
         database.wait_until_ready(patience).await?;
         Ok(database.connect_lazy("waypost-outbox"))
     }

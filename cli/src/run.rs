@@ -3,62 +3,64 @@
 //! Each service reads its settings first and starts then, in a lifecycle and with metrics that are the process's. So one
 //! process can run any number of them, and everything that is wrong with any of their settings is said at once.
 
+mod api;
 mod auth_service;
+mod product_service;
 mod queue_check;
 mod relay;
+mod service_name;
 mod settings;
+mod user_service;
 mod worker;
-mod worker_name;
 
 use std::{fmt, process::ExitCode};
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use service::{
     lifecycle::{self, Lifecycle},
     settings::{Env, SettingErrors, all},
     telemetry::{self, Metrics, TelemetrySettings, TraceSettings},
 };
 
-use self::{
-    auth_service::AuthService,
-    relay::RelayProcess,
-    settings::{RelayPlace, relay_place},
-    worker::WorkerProcess,
-    worker_name::WorkerName,
-};
 pub use self::{
+    api::ApiProcess,
+    auth_service::AuthService,
+    product_service::ProductService,
     relay::NAME as RELAY,
     settings::{AdminListen, RELAY_ADMIN},
+    user_service::UserService,
     worker::InboxSettings,
 };
-use crate::consumers::{Configured, ConsumerProcess, LeftOut};
+use self::{
+    relay::RelayProcess,
+    service_name::ServiceName,
+    settings::{RelayPlace, relay_place},
+    worker::WorkerProcess,
+};
+use crate::{
+    apis::APIS,
+    consumers::{Configured, ConsumerProcess, LeftOut},
+    producers::{PRODUCERS, Producer, by_database},
+};
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Run {
-    /// Accounts over HTTP, with its relay unless that runs standalone
-    AuthService,
     #[command(flatten)]
-    Worker(WorkerName),
+    Service(ServiceName),
     /// A relay in a process of its own
     Relay {
-        /// Whose outbox
-        #[arg(long)]
-        service: Producer,
+        /// Whose outbox; of several, say it several times
+        #[arg(long = "service", value_name = "NAME", required = true, value_parser = by_database())]
+        services: Vec<&'static Producer>,
     },
     /// Every service in this one process, for a small machine; a consumer's worker where its database is named
     All,
 }
 
-/// A service that has an outbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Producer {
-    Auth,
-}
-
 /// What a process runs, with its settings.
 #[derive(Default)]
 pub struct Services {
-    auth: Option<AuthService>,
+    apis: Vec<ApiProcess>,
     relay: Option<RelayProcess>,
     workers: Vec<WorkerProcess>,
     /// Consumers that no worker here reads for.
@@ -93,42 +95,54 @@ impl Run {
     }
 
     /// Reads the settings of everything that this would run.
-    pub fn services(self, env: &Env) -> Result<Services, SettingErrors> {
+    pub fn services(&self, env: &Env) -> Result<Services, SettingErrors> {
         let none = Services::default();
         match self {
-            Self::AuthService => Ok(Services { auth: Some(AuthService::from_env(env)?), ..none }),
-            Self::Worker(WorkerName(row)) => {
+            Self::Service(ServiceName::Api(row)) => Ok(Services { apis: vec![(row.from_env)(env)?], ..none }),
+            Self::Service(ServiceName::Worker(row)) => {
                 Ok(Services { workers: vec![WorkerProcess::from_env(env, row, false)?], ..none })
             }
-            Self::Relay { service } => Ok(Services { relay: Some(RelayProcess::from_env(env, service)?), ..none }),
+            Self::Relay { services } => Ok(Services { relay: Some(RelayProcess::from_env(env, services)?), ..none }),
             Self::All => {
+                let Configured { used, left_out } = Configured::of(env);
+                let apis: Vec<_> = APIS.into_iter().filter(|row| row.is_used(env)).collect();
+                let runs = |row: &&'static Producer| {
+                    let mut processes = apis.iter().map(|row| row.name).chain(used.iter().map(|row| row.process));
+                    processes.any(|process| process == row.process)
+                };
+                let senders: Vec<_> = PRODUCERS.into_iter().filter(runs).collect();
                 let relay = match relay_place(env) {
-                    Ok(RelayPlace::Standalone) => RelayProcess::from_env(env, Producer::Auth).map(Some),
-                    // What is wrong with it, auth-service says.
+                    Ok(RelayPlace::Standalone) => RelayProcess::from_env(env, &senders).map(Some),
+                    // What is wrong with it, the APIs say.
                     _ => Ok(None),
                 };
-                let Configured { used, left_out } = Configured::of(env);
-                let (auth, relay, workers) = all((AuthService::from_env(env), relay, workers(env, &used)))?;
-                Ok(Services { auth: Some(auth), relay, workers, left_out })
+                let apis = each(apis, |row| (row.from_env)(env));
+                let several = used.len() > 1;
+                let workers = each(used, |row| WorkerProcess::from_env(env, row, several));
+                let (apis, relay, workers) = all((apis, relay, workers))?;
+                Ok(Services { apis, relay, workers, left_out })
             }
         }
     }
 
-    fn name(self) -> &'static str {
+    fn name(&self) -> &'static str {
         match self {
-            Self::AuthService => ::auth_service::NAME,
-            Self::Worker(WorkerName(row)) => row.process,
+            Self::Service(ServiceName::Api(row)) => row.name,
+            Self::Service(ServiceName::Worker(row)) => row.process,
             Self::Relay { .. } => relay::NAME,
             Self::All => "all",
         }
     }
 }
 
-fn workers(env: &Env, rows: &[&'static ConsumerProcess]) -> Result<Vec<WorkerProcess>, SettingErrors> {
+/// Reads the settings of each, so that everything that is wrong with any is said.
+fn each<R, T>(
+    rows: impl IntoIterator<Item = R>,
+    read: impl Fn(R) -> Result<T, SettingErrors>,
+) -> Result<Vec<T>, SettingErrors> {
     let mut wrong = SettingErrors::default();
-    let read = |row: &&'static ConsumerProcess| wrong.keep(WorkerProcess::from_env(env, row, rows.len() > 1));
-    let workers: Vec<_> = rows.iter().filter_map(read).collect();
-    if wrong.is_empty() { Ok(workers) } else { Err(wrong) }
+    let services: Vec<_> = rows.into_iter().filter_map(|row| wrong.keep(read(row))).collect();
+    if wrong.is_empty() { Ok(services) } else { Err(wrong) }
 }
 
 /// The process that reads a consumer's queue.
@@ -138,12 +152,12 @@ pub fn process_of(consumer: &str) -> &str {
 
 impl Services {
     async fn start(self, lifecycle: &Lifecycle, metrics: &Metrics) -> anyhow::Result<()> {
-        let Self { auth, relay, workers, left_out } = self;
+        let Self { apis, relay, workers, left_out } = self;
         for row in left_out {
             tracing::warn!("{row}: nothing here reads its queue");
         }
-        if let Some(auth) = auth {
-            auth.start(lifecycle, metrics.clone()).await?;
+        for api in apis {
+            api.start(lifecycle, metrics.clone()).await?;
         }
         if let Some(relay) = relay {
             relay.start(lifecycle, metrics.clone()).await?;

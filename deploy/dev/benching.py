@@ -16,7 +16,9 @@ from programs import build_all, build_one, foreground
 PEERS = ROOT / "bench/peers/Cargo.toml"
 # By its arguments it could be a value of an option, too; then the peers are built for nothing.
 WITH_PEERS = ("sqs", "delayed", "relay")
-WITHOUT_PEERS = ("ready", "embedded", "latency", "producer", "held", "claims", "fleet", "dlq")
+WORKERS = ("ready", "embedded", "latency", "producer", "held", "claims", "fleet", "dlq")
+API = ("import", "api", "profiles", "cache", "hashing", "crowd", "login-time")
+WITHOUT_PEERS = (*WORKERS, *API)
 
 
 def run_bench(arguments: list[str], release: bool = True) -> int:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from catalog import check_by_node, check_by_python
 from compose import check_compose
 from containers import validate_compose
-from fuzzing import check_fuzz_target
+from fuzzing import check_fuzz_targets
 from messages import Failure, say
 from places import ROOT
 from programs import cargo, run
@@ -68,7 +68,7 @@ def run_lints(step: Step, options: argparse.Namespace) -> None:
             step("get cargo-deny", lambda: cargo(CARGO_DENY))
         step(name, lambda: cargo(command, **variables))  # noqa: B023
     if not options.fast:
-        step("fuzz target", check_fuzz_target)
+        step("fuzz targets", check_fuzz_targets)
     step("dev", lambda: run([sys.executable, "-W", "error", "-c", COMPILE_DEV]))
     step("containers", lambda: check_containers(options))
     if not options.fast:

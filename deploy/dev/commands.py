@@ -17,16 +17,18 @@ from pathlib import Path
 from benching import check_bench, measures_nothing, run_bench, tell_bench
 from chaos import SEED_OF_TESTS, check_chaos, run_chaos
 from checks import run_lints, steps
-from compose import ADMINER, MAILS, check_compose, write_compose
+from compose import ADMINER, APIS, MAILS, check_compose, write_compose
 from compose import infra as compose_infra
 from containers import compose_down, compose_up
-from fuzzing import fuzz_target
+from fuzzing import fuzz_targets
+from installing import OPENSSL, install_missing
 from messages import UsageError, say
 from places import (
     AUTH_SERVICE,
     HOST,
     OWN_VARIABLES,
     POSTGRES_SERVERS,
+    PRODUCT_SERVICE,
     ROOT,
     Bus,
     environment,
@@ -34,6 +36,7 @@ from places import (
     here,
     remember_bus,
     remembered_bus,
+    shared_by_instances,
     state,
     test_environment,
 )
@@ -53,7 +56,7 @@ def demo(options: argparse.Namespace) -> int:
     """run `waypost demo`, with its arguments: in PostgreSQL alone, or with --localstack on SNS and SQS"""
     bus = Bus.LOCALSTACK if "--localstack" in options.rest else Bus.EMBEDDED
     with borrowed_infra(bus):
-        return foreground([str(build()), "demo", *options.rest], environment(bus))
+        return foreground([str(build()), "demo", *options.rest], environment(bus) | shared_by_instances(bus))
 
 
 def chaos(options: argparse.Namespace) -> int:
@@ -71,6 +74,7 @@ def test(options: argparse.Namespace) -> None:
     with steps() as step, ExitStack() as stack:
         run_lints(step, options)
         step("infrastructure", lambda: stack.enter_context(borrowed_infra(Bus.LOCALSTACK)))
+        step("openssl", lambda: install_missing([OPENSSL]))
         step("cloudevents sdk", SDK.make)
         step("query data", lambda: describe_queries(check=True))
         step("schemas", check_schemas)
@@ -104,7 +108,10 @@ def up(options: argparse.Namespace) -> None:
     psql, query = shlex.quote(str(pg_bin() / "psql")), "'SELECT user_id, email, status FROM user_profiles'"
     profiles = f'{psql} "$USER_DATABASE_URL" -c {query}'
     dead_letters = f"{shlex.quote(str(binary))} dlq list"
-    using = [registration(here(AUTH_SERVICE.place)), profiles, "./dev logs user-worker -f", dead_letters]
+    catalogue = shlex.quote(str(ROOT / "producers/product-service/examples/catalogue.csv"))
+    fill = f"{shlex.quote(str(binary))} products import {catalogue}"
+    products = f"curl 'http://{here(PRODUCT_SERVICE.place)}/v1/products?q=darjeeling'"
+    using = [registration(here(AUTH_SERVICE.place)), profiles, fill, products, "./dev logs user-worker -f", dead_letters]
     try_next('eval "$(./dev env)"', *([] if options.infra else using), "./dev status", "./dev down")
 
 
@@ -122,7 +129,8 @@ def up_docker(options: argparse.Namespace) -> None:
     bus = os.environ.get("EVENT_PUBLISHER_TYPE") or Bus.LOCALSTACK.value
     say(f"\nUp, in containers, with EVENT_PUBLISHER_TYPE={bus}:")
     if not options.infra:
-        say(f"  {AUTH_SERVICE.name:<20} http://{HOST}:{AUTH_SERVICE.base_port}")
+        for api in APIS:
+            say(f"  {api.name:<20} http://{HOST}:{api.base_port}")
     say(f"  {'Mailpit':<20} http://{HOST}:{MAILS.base_port}, with every mail that was written")
     say(f"  {'Adminer':<20} http://{HOST}:{ADMINER.base_port}, as <name>_user with <name>_pass:")
     for database in (database for server in POSTGRES_SERVERS for database in server.databases):
@@ -202,8 +210,8 @@ def lint(options: argparse.Namespace) -> None:
 
 
 def fuzz(options: argparse.Namespace) -> None:
-    """look for events that break the decoder"""
-    fuzz_target(options.seconds, options.install)
+    """look for bytes that break what reads those of strangers: all targets, or those that are named"""
+    fuzz_targets(options.targets, options.seconds, options.install)
 
 
 def sqlx(options: argparse.Namespace) -> None:

@@ -23,9 +23,12 @@ from places import (
     LOCALSTACK,
     MAILPIT,
     POSTGRES_SERVERS,
+    PRODUCT_SERVICE,
     REDIS,
     ROOT,
     SERVICES,
+    USER_SERVICE,
+    USER_WORKER,
     Bus,
     Place,
     PostgresServer,
@@ -33,6 +36,8 @@ from places import (
     environment,
     in_compose,
     mails,
+    shared_by_instances,
+    takes_tokens,
 )
 from yaml_text import yaml_text
 
@@ -48,6 +53,10 @@ MAILER_KEYS = ("MAILER_KEYS_DIR", "MAILER_PUBLIC_KEYS_DIR")
 # The service whose own keys they are makes its first ones itself.
 OWN_KEYS = ("AUTH_KEYS_DIR",)
 KEYS = (*MAILER_KEYS, *OWN_KEYS)
+# Those that strangers reach.
+APIS = (AUTH_SERVICE, PRODUCT_SERVICE, USER_SERVICE)
+# Those that write to an outbox, and publish from it unless they are told that a relay does.
+WITH_RELAY = (AUTH_SERVICE, PRODUCT_SERVICE, USER_WORKER)
 SHUTDOWN_GRACE_SECONDS = 30
 UNLESS_STOPPED = {"restart": "unless-stopped"}
 HEALTHY = {"condition": "service_healthy"}
@@ -61,7 +70,7 @@ HEADER = f"""\
 # docker compose up --detach --scale user-worker=4  four workers at one queue
 #
 # Variables for either: EVENT_PUBLISHER_TYPE=postgres has events travel in bus_db rather than through SNS and SQS;
-# OUTBOX_RELAY=standalone COMPOSE_PROFILES=relay gives the relay a container of its own.
+# OUTBOX_RELAY=standalone COMPOSE_PROFILES=relay gives relays a container of their own.
 #
 # docker-compose 1.29 needs DOCKER_BUILDKIT=1 and COMPOSE_DOCKER_CLI_BUILD=1, and knows no --wait."""
 
@@ -209,7 +218,7 @@ def tasks() -> Block:
 
 
 def service(row: Service) -> Block:
-    relay = {"OUTBOX_RELAY": "${OUTBOX_RELAY:-inline}"} if row is AUTH_SERVICE else {}
+    relay = {"OUTBOX_RELAY": "${OUTBOX_RELAY:-inline}"} if row in WITH_RELAY else {}
     keys = [name for name in row.folders if name in KEYS]
     return {
         "<<": "waypost",
@@ -220,8 +229,10 @@ def service(row: Service) -> Block:
         | ({row.admin[0]: f"0.0.0.0:{row.admin[1]}"} if row.admin else {})
         | relay
         | {name: inner_folder(name) for name in keys}
-        | (mails(in_compose) if row.mails else {}),
-        **({"ports": published(row.place)} if row is AUTH_SERVICE else {}),
+        | (mails(in_compose) if row.mails else {})
+        | (takes_tokens(in_compose) if row.tokens else {})
+        | (shared_by_instances(Bus.LOCALSTACK, in_compose) if row.redis else {}),
+        **({"ports": published(row.place)} if row in APIS else {}),
         **({"volumes": [volume(name) if name in OWN_KEYS else f"{volume(name)}:ro" for name in keys]} if keys else {}),
         "depends_on": servers_of(*row.databases)
         | {"topology": COMPLETED}
@@ -240,8 +251,12 @@ def volume(variable: str) -> str:
 
 
 def own_settings(*databases: str) -> Block:
+    """What everybody is told, as far as it is their business: who is not on the bus is told nothing of it."""
     own, shared = environment(Bus.LOCALSTACK, in_compose, databases), settings()
-    return {"<<": "settings"} | {name: value for name, value in own.items() if name not in shared}
+    if "bus" in databases:
+        return {"<<": "settings"} | {name: value for name, value in own.items() if name not in shared}
+    not_of_the_bus = {"APP_ENV": own["APP_ENV"], "SHUTDOWN_GRACE_SECONDS": shared["SHUTDOWN_GRACE_SECONDS"]}
+    return {name: value for name, value in own.items() if name.endswith("_DATABASE_URL")} | not_of_the_bus
 
 
 def servers_of(*databases: str) -> Block:

@@ -11,10 +11,10 @@ import shutil
 import subprocess
 from collections.abc import Collection
 
-from compose import ADMINER, FILE
+from compose import ADMINER, APIS, FILE
 from installing import Need, install_missing
 from messages import Failure, say
-from places import AUTH_SERVICE, LOCALSTACK, POSTGRES_SERVERS, REDIS, Bus
+from places import LOCALSTACK, POSTGRES_SERVERS, REDIS, Bus
 from programs import foreground, run
 from servers import known
 from supervision import running
@@ -44,7 +44,7 @@ def require_docker() -> None:
 
 
 def require_ports() -> None:
-    places = [REDIS, LOCALSTACK, ADMINER, AUTH_SERVICE.place, *(server.place for server in POSTGRES_SERVERS)]
+    places = [REDIS, LOCALSTACK, ADMINER, *(api.place for api in APIS), *(server.place for server in POSTGRES_SERVERS)]
     ports = [place.base_port for place in places]
     if taken := [server.name for server in known(Bus.LOCALSTACK) if running(server.name).get("port") in ports]:
         raise Failure(f"containers need the ports of what ./dev up started ({', '.join(taken)}): run ./dev down first")

@@ -27,6 +27,8 @@ class Need:
 
 
 C_COMPILER = Need("a C compiler", "gcc libc6-dev", lambda: shutil.which("cc"))
+# With it tests make the certificates of servers of their own.
+OPENSSL = Need("openssl", "openssl", lambda: shutil.which("openssl"))
 # The packages would start servers, on ports that we may need: policy-rc.d keeps them from it.
 APT = r"""set -e; export DEBIAN_FRONTEND=noninteractive; policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ] || grep -q waypost $policy; then

@@ -13,6 +13,7 @@ State      One folder for each clone, /var/tmp/waypost-<uid>-<hash of the clone'
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import re
@@ -59,12 +60,11 @@ def in_compose(place: Place) -> str:
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A server of PostgreSQL, and whose databases it holds. ./dev starts it once a service uses it."""
+    """A server of PostgreSQL, and whose databases it holds."""
 
     name: str
     base_port: int
     holds: tuple[str, ...]
-    used: bool
 
     @property
     def place(self) -> Place:
@@ -103,6 +103,10 @@ class Service:
     # Those of FOLDERS that it works with.
     folders: tuple[str, ...] = ()
     mails: bool = False
+    # Whether it takes the access tokens of auth-service.
+    tokens: bool = False
+    # Whether it counts limits and keeps data in Redis, where there is one.
+    redis: bool = False
     # Where it answers health checks, by which variable, where that is not where it listens.
     admin: tuple[str, int] | None = None
     # Whether it is there unasked; compose has the others in a profile of their name.
@@ -119,10 +123,10 @@ class Service:
 
 
 POSTGRES_SERVERS = (
-    PostgresServer("auth", 5433, ("auth",), used=True),
-    PostgresServer("product", 5434, ("product",), used=False),
-    PostgresServer("user", 5435, ("user",), used=True),
-    PostgresServer("platform", 5436, ("bus", "mailer"), used=True),
+    PostgresServer("auth", 5433, ("auth",)),
+    PostgresServer("product", 5434, ("product",)),
+    PostgresServer("user", 5435, ("user",)),
+    PostgresServer("platform", 5436, ("bus", "mailer")),
 )
 # By the variables that name them. Here they are in the state folder, and in compose a volume each.
 FOLDERS = {
@@ -136,7 +140,7 @@ LOCALSTACK = Place("localstack", 4566, 4566)
 # It shows mails at 8025, and takes them at this port.
 MAILPIT = Place("mailpit", 1025, 1025)
 CLOUDEVENTS_SDK = "cloudevents-2.2.0"
-DATABASES = tuple(database for server in POSTGRES_SERVERS if server.used for database in server.databases)
+DATABASES = tuple(database for server in POSTGRES_SERVERS for database in server.databases)
 AUTH_SERVICE = Service(
     "auth-service",
     "auth-service",
@@ -144,17 +148,50 @@ AUTH_SERVICE = Service(
     "AUTH_LISTEN",
     ("auth", "bus"),
     ("AUTH_KEYS_DIR", "MAILER_PUBLIC_KEYS_DIR"),
+    redis=True,
     admin=("AUTH_ADMIN_LISTEN", 9100),
+)
+PRODUCT_SERVICE = Service(
+    "product-service",
+    "product-service",
+    3003,
+    "PRODUCT_LISTEN",
+    ("product", "bus"),
+    tokens=True,
+    redis=True,
+    admin=("PRODUCT_ADMIN_LISTEN", 9106),
+)
+USER_SERVICE = Service(
+    "user-service",
+    "user-service",
+    3002,
+    "USER_LISTEN",
+    ("user",),
+    tokens=True,
+    redis=True,
+    admin=("USER_ADMIN_LISTEN", 9107),
 )
 MAILER = Service(
     "mailer", "mailer", 9103, "MAILER_ADMIN_LISTEN", ("mailer", "bus"), ("MAILER_KEYS_DIR", "MAIL_FOLDER"), mails=True
 )
+USER_WORKER = Service("user-worker", "user-worker", 9102, "WORKER_ADMIN_LISTEN", ("user", "bus"))
+# Of every outbox there is.
+RELAY = Service(
+    "relay",
+    "relay --service auth --service product --service user",
+    9101,
+    "RELAY_ADMIN_LISTEN",
+    ("auth", "product", "user", "bus"),
+    always=False,
+)
 SERVICES = (
     AUTH_SERVICE,
-    Service("user-worker", "user-worker", 9102, "WORKER_ADMIN_LISTEN", ("user", "bus")),
+    PRODUCT_SERVICE,
+    USER_SERVICE,
+    USER_WORKER,
     MAILER,
     Service("auth-worker", "auth-worker", 9104, "AUTH_WORKER_ADMIN_LISTEN", ("auth", "bus")),
-    Service("relay", "relay --service auth", 9101, "RELAY_ADMIN_LISTEN", ("auth", "bus"), always=False),
+    RELAY,
 )
 
 
@@ -186,10 +223,22 @@ def mails(address: Address = here) -> dict[str, str]:
     return {**way, "MAIL_FROM": "Waypost <no-reply@waypost.example>", "MAIL_LINK_BASE": "http://localhost:8000"}
 
 
+def takes_tokens(address: Address = here) -> dict[str, str]:
+    """By which keys access tokens are checked, and what keeps the keys of limits in Redis from telling whose they are."""
+    key = base64.b64encode(b"no secret: for development alone").decode()
+    return {"AUTH_JWKS_URL": f"http://{address(AUTH_SERVICE.place)}/.well-known/jwks.json", "RATE_LIMIT_KEY": key}
+
+
+def shared_by_instances(bus: Bus, address: Address = here) -> dict[str, str]:
+    """Where the instances of an API share what is not for ever. Events in PostgreSQL come without such a server."""
+    return {"REDIS_URL": f"redis://{address(REDIS)}"} if bus is Bus.LOCALSTACK else {}
+
+
 def test_environment(bus: Bus) -> dict[str, str]:
     """What tests need beside: they have another implementation of CloudEvents write and read events."""
     others = {"CLOUDEVENTS_PYTHON": str(venv_python(CLOUDEVENTS_SDK))}
-    return environment(bus) | folders() | mails() | (others if bus is Bus.LOCALSTACK else {})
+    shared = shared_by_instances(bus) | takes_tokens()
+    return environment(bus) | shared | folders() | mails() | (others if bus is Bus.LOCALSTACK else {})
 
 
 def venv_python(name: str) -> Path:

@@ -29,6 +29,8 @@ from places import (
     mails,
     make_state,
     port,
+    shared_by_instances,
+    takes_tokens,
     state,
 )
 from postgres import postgres
@@ -52,7 +54,7 @@ def redis() -> Server:
 
 
 def infra(bus: Bus) -> list[Server]:
-    databases = [postgres(server) for server in POSTGRES_SERVERS if server.used]
+    databases = [postgres(server) for server in POSTGRES_SERVERS]
     return databases if bus is Bus.EMBEDDED else [*databases, redis(), localstack()]
 
 
@@ -66,6 +68,8 @@ def service(row: Service, bus: Bus, binary: Path) -> Server:
         variables=environment(bus, databases=row.databases)
         | folders(row.folders)
         | (mails() if row.mails else {})
+        | (takes_tokens() if row.tokens else {})
+        | (shared_by_instances(bus) if row.redis else {})
         | {row.listen: here(row.place)}
         | ({row.admin[0]: here(row.probed_at)} if row.admin else {}),
     )

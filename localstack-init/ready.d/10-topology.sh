@@ -3,6 +3,18 @@
 # Idempotent, as `waypost topology apply` is.
 set -eu
 
+awslocal sns create-topic --name product-created
+awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:product-created --tags '[{"Key":"managed-by","Value":"waypost"},{"Key":"waypost-installation","Value":"/"}]'
+
+awslocal sns create-topic --name product-discontinued
+awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:product-discontinued --tags '[{"Key":"managed-by","Value":"waypost"},{"Key":"waypost-installation","Value":"/"}]'
+
+awslocal sns create-topic --name product-price-changed
+awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:product-price-changed --tags '[{"Key":"managed-by","Value":"waypost"},{"Key":"waypost-installation","Value":"/"}]'
+
+awslocal sns create-topic --name product-updated
+awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:product-updated --tags '[{"Key":"managed-by","Value":"waypost"},{"Key":"waypost-installation","Value":"/"}]'
+
 awslocal sns create-topic --name user-created
 awslocal sns tag-resource --resource-arn arn:aws:sns:us-east-1:000000000000:user-created --tags '[{"Key":"managed-by","Value":"waypost"},{"Key":"waypost-installation","Value":"/"}]'
 
@@ -49,17 +61,65 @@ awslocal sqs tag-queue --queue-url http://localhost:4566/000000000000/user-servi
 
 awslocal sqs create-queue --queue-name user-service-undelivered
 awslocal sqs set-queue-attributes --queue-url http://localhost:4566/000000000000/user-service-undelivered \
-    --attributes '{"MessageRetentionPeriod":"1209600","Policy":"{\"Statement\":[{\"Action\":\"sqs:SendMessage\",\"Condition\":{\"ArnEquals\":{\"aws:SourceArn\":[\"arn:aws:sns:us-east-1:000000000000:user-created\"]}},\"Effect\":\"Allow\",\"Principal\":{\"Service\":\"sns.amazonaws.com\"},\"Resource\":\"arn:aws:sqs:us-east-1:000000000000:user-service-undelivered\",\"Sid\":\"topics\"}],\"Version\":\"2012-10-17\"}","SqsManagedSseEnabled":"true"}'
+    --attributes '{"MessageRetentionPeriod":"1209600","Policy":"{\"Statement\":[{\"Action\":\"sqs:SendMessage\",\"Condition\":{\"ArnEquals\":{\"aws:SourceArn\":[\"arn:aws:sns:us-east-1:000000000000:product-created\",\"arn:aws:sns:us-east-1:000000000000:product-discontinued\",\"arn:aws:sns:us-east-1:000000000000:product-price-changed\",\"arn:aws:sns:us-east-1:000000000000:product-updated\",\"arn:aws:sns:us-east-1:000000000000:user-created\",\"arn:aws:sns:us-east-1:000000000000:user-deactivated\",\"arn:aws:sns:us-east-1:000000000000:user-deleted\",\"arn:aws:sns:us-east-1:000000000000:user-email-changed\",\"arn:aws:sns:us-east-1:000000000000:user-email-verified\",\"arn:aws:sns:us-east-1:000000000000:user-password-changed\",\"arn:aws:sns:us-east-1:000000000000:user-reactivated\",\"arn:aws:sns:us-east-1:000000000000:user-roles-changed\",\"arn:aws:sns:us-east-1:000000000000:user-sessions-revoked\"]}},\"Effect\":\"Allow\",\"Principal\":{\"Service\":\"sns.amazonaws.com\"},\"Resource\":\"arn:aws:sqs:us-east-1:000000000000:user-service-undelivered\",\"Sid\":\"topics\"}],\"Version\":\"2012-10-17\"}","SqsManagedSseEnabled":"true"}'
 awslocal sqs tag-queue --queue-url http://localhost:4566/000000000000/user-service-undelivered --tags '{"managed-by":"waypost","waypost-installation":"/"}'
 
 awslocal sqs create-queue --queue-name user-service
 awslocal sqs set-queue-attributes --queue-url http://localhost:4566/000000000000/user-service \
-    --attributes '{"MessageRetentionPeriod":"345600","Policy":"{\"Statement\":[{\"Action\":\"sqs:SendMessage\",\"Condition\":{\"ArnEquals\":{\"aws:SourceArn\":[\"arn:aws:sns:us-east-1:000000000000:user-created\"]}},\"Effect\":\"Allow\",\"Principal\":{\"Service\":\"sns.amazonaws.com\"},\"Resource\":\"arn:aws:sqs:us-east-1:000000000000:user-service\",\"Sid\":\"topics\"}],\"Version\":\"2012-10-17\"}","ReceiveMessageWaitTimeSeconds":"20","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:user-service-dlq\",\"maxReceiveCount\":20}","SqsManagedSseEnabled":"true","VisibilityTimeout":"60"}'
+    --attributes '{"MessageRetentionPeriod":"345600","Policy":"{\"Statement\":[{\"Action\":\"sqs:SendMessage\",\"Condition\":{\"ArnEquals\":{\"aws:SourceArn\":[\"arn:aws:sns:us-east-1:000000000000:product-created\",\"arn:aws:sns:us-east-1:000000000000:product-discontinued\",\"arn:aws:sns:us-east-1:000000000000:product-price-changed\",\"arn:aws:sns:us-east-1:000000000000:product-updated\",\"arn:aws:sns:us-east-1:000000000000:user-created\",\"arn:aws:sns:us-east-1:000000000000:user-deactivated\",\"arn:aws:sns:us-east-1:000000000000:user-deleted\",\"arn:aws:sns:us-east-1:000000000000:user-email-changed\",\"arn:aws:sns:us-east-1:000000000000:user-email-verified\",\"arn:aws:sns:us-east-1:000000000000:user-password-changed\",\"arn:aws:sns:us-east-1:000000000000:user-reactivated\",\"arn:aws:sns:us-east-1:000000000000:user-roles-changed\",\"arn:aws:sns:us-east-1:000000000000:user-sessions-revoked\"]}},\"Effect\":\"Allow\",\"Principal\":{\"Service\":\"sns.amazonaws.com\"},\"Resource\":\"arn:aws:sqs:us-east-1:000000000000:user-service\",\"Sid\":\"topics\"}],\"Version\":\"2012-10-17\"}","ReceiveMessageWaitTimeSeconds":"20","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:user-service-dlq\",\"maxReceiveCount\":20}","SqsManagedSseEnabled":"true","VisibilityTimeout":"60"}'
 awslocal sqs tag-queue --queue-url http://localhost:4566/000000000000/user-service --tags '{"managed-by":"waypost","waypost-installation":"/"}'
+
+awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:product-created --protocol sqs \
+    --notification-endpoint arn:aws:sqs:us-east-1:000000000000:user-service \
+    --attributes '{"FilterPolicy":"{\"type\":[\"product.created\"]}","FilterPolicyScope":"MessageAttributes","RawMessageDelivery":"true","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:user-service-undelivered\"}"}'
+
+awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:product-discontinued --protocol sqs \
+    --notification-endpoint arn:aws:sqs:us-east-1:000000000000:user-service \
+    --attributes '{"FilterPolicy":"{\"type\":[\"product.discontinued\"]}","FilterPolicyScope":"MessageAttributes","RawMessageDelivery":"true","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:user-service-undelivered\"}"}'
+
+awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:product-price-changed --protocol sqs \
+    --notification-endpoint arn:aws:sqs:us-east-1:000000000000:user-service \
+    --attributes '{"FilterPolicy":"{\"type\":[\"product.price.changed\"]}","FilterPolicyScope":"MessageAttributes","RawMessageDelivery":"true","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:user-service-undelivered\"}"}'
+
+awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:product-updated --protocol sqs \
+    --notification-endpoint arn:aws:sqs:us-east-1:000000000000:user-service \
+    --attributes '{"FilterPolicy":"{\"type\":[\"product.updated\"]}","FilterPolicyScope":"MessageAttributes","RawMessageDelivery":"true","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:user-service-undelivered\"}"}'
 
 awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:user-created --protocol sqs \
     --notification-endpoint arn:aws:sqs:us-east-1:000000000000:user-service \
     --attributes '{"FilterPolicy":"{\"type\":[\"user.created\"]}","FilterPolicyScope":"MessageAttributes","RawMessageDelivery":"true","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:user-service-undelivered\"}"}'
+
+awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:user-deactivated --protocol sqs \
+    --notification-endpoint arn:aws:sqs:us-east-1:000000000000:user-service \
+    --attributes '{"FilterPolicy":"{\"type\":[\"user.deactivated\"]}","FilterPolicyScope":"MessageAttributes","RawMessageDelivery":"true","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:user-service-undelivered\"}"}'
+
+awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:user-deleted --protocol sqs \
+    --notification-endpoint arn:aws:sqs:us-east-1:000000000000:user-service \
+    --attributes '{"FilterPolicy":"{\"type\":[\"user.deleted\"]}","FilterPolicyScope":"MessageAttributes","RawMessageDelivery":"true","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:user-service-undelivered\"}"}'
+
+awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:user-email-changed --protocol sqs \
+    --notification-endpoint arn:aws:sqs:us-east-1:000000000000:user-service \
+    --attributes '{"FilterPolicy":"{\"type\":[\"user.email.changed\"]}","FilterPolicyScope":"MessageAttributes","RawMessageDelivery":"true","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:user-service-undelivered\"}"}'
+
+awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:user-email-verified --protocol sqs \
+    --notification-endpoint arn:aws:sqs:us-east-1:000000000000:user-service \
+    --attributes '{"FilterPolicy":"{\"type\":[\"user.email.verified\"]}","FilterPolicyScope":"MessageAttributes","RawMessageDelivery":"true","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:user-service-undelivered\"}"}'
+
+awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:user-password-changed --protocol sqs \
+    --notification-endpoint arn:aws:sqs:us-east-1:000000000000:user-service \
+    --attributes '{"FilterPolicy":"{\"type\":[\"user.password.changed\"]}","FilterPolicyScope":"MessageAttributes","RawMessageDelivery":"true","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:user-service-undelivered\"}"}'
+
+awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:user-reactivated --protocol sqs \
+    --notification-endpoint arn:aws:sqs:us-east-1:000000000000:user-service \
+    --attributes '{"FilterPolicy":"{\"type\":[\"user.reactivated\"]}","FilterPolicyScope":"MessageAttributes","RawMessageDelivery":"true","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:user-service-undelivered\"}"}'
+
+awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:user-roles-changed --protocol sqs \
+    --notification-endpoint arn:aws:sqs:us-east-1:000000000000:user-service \
+    --attributes '{"FilterPolicy":"{\"type\":[\"user.roles.changed\"]}","FilterPolicyScope":"MessageAttributes","RawMessageDelivery":"true","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:user-service-undelivered\"}"}'
+
+awslocal sns subscribe --topic-arn arn:aws:sns:us-east-1:000000000000:user-sessions-revoked --protocol sqs \
+    --notification-endpoint arn:aws:sqs:us-east-1:000000000000:user-service \
+    --attributes '{"FilterPolicy":"{\"type\":[\"user.sessions.revoked\"]}","FilterPolicyScope":"MessageAttributes","RawMessageDelivery":"true","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:user-service-undelivered\"}"}'
 
 awslocal sqs create-queue --queue-name mailer-dlq
 awslocal sqs set-queue-attributes --queue-url http://localhost:4566/000000000000/mailer-dlq \

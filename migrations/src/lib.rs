@@ -13,6 +13,7 @@ use sqlx::{
 static AUTH_DB: Migrator = sqlx::migrate!("./auth_db");
 static BUS_DB: Migrator = sqlx::migrate!("./bus_db");
 static MAILER_DB: Migrator = sqlx::migrate!("./mailer_db");
+static PRODUCT_DB: Migrator = sqlx::migrate!("./product_db");
 static USER_DB: Migrator = sqlx::migrate!("./user_db");
 
 /// How long a migration waits for a lock before it gives up, instead of queueing every query of a live service behind
@@ -23,6 +24,7 @@ pub const LOCK_TIMEOUT: &str = "5s";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Database {
     Auth,
+    Product,
     User,
     Mailer,
     /// The embedded bus, where there is one.
@@ -51,12 +53,13 @@ pub enum MigrationState {
 }
 
 impl Database {
-    pub const ALL: [Self; 4] = [Self::Auth, Self::User, Self::Mailer, Self::Bus];
+    pub const ALL: [Self; 5] = [Self::Auth, Self::Product, Self::User, Self::Mailer, Self::Bus];
 
     /// The name on the command line, and the prefix of the database's variables.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auth => "auth",
+            Self::Product => "product",
             Self::User => "user",
             Self::Mailer => "mailer",
             Self::Bus => "bus",
@@ -67,6 +70,7 @@ impl Database {
     pub const fn folder(self) -> &'static str {
         match self {
             Self::Auth => "auth_db",
+            Self::Product => "product_db",
             Self::User => "user_db",
             Self::Mailer => "mailer_db",
             Self::Bus => "bus_db",
@@ -75,7 +79,7 @@ impl Database {
 
     /// Whether a service sends from it.
     pub const fn has_outbox(self) -> bool {
-        matches!(self, Self::Auth)
+        matches!(self, Self::Auth | Self::User | Self::Product)
     }
 
     /// Whether a consumer's worker applies to it.
@@ -86,6 +90,7 @@ impl Database {
     fn migrator(self) -> &'static Migrator {
         match self {
             Self::Auth => &AUTH_DB,
+            Self::Product => &PRODUCT_DB,
             Self::User => &USER_DB,
             Self::Mailer => &MAILER_DB,
             Self::Bus => &BUS_DB,
@@ -97,7 +102,7 @@ impl Database {
     pub async fn prepare(self, pool: &PgPool) -> Result<(), PgmqError> {
         match self {
             Self::Bus => install_sql_from_embedded(pool).await,
-            Self::Auth | Self::User | Self::Mailer => Ok(()),
+            Self::Auth | Self::Product | Self::User | Self::Mailer => Ok(()),
         }
     }
 
@@ -105,7 +110,7 @@ impl Database {
     pub async fn is_prepared(self, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
         match self {
             Self::Bus => sqlx::query_scalar("SELECT to_regclass('pgmq.meta') IS NOT NULL").fetch_one(connection).await,
-            Self::Auth | Self::User | Self::Mailer => Ok(true),
+            Self::Auth | Self::Product | Self::User | Self::Mailer => Ok(true),
         }
     }
 

@@ -41,6 +41,11 @@ impl InboxKey {
             .ok()
             .filter(|millis| *millis < 1 << 48)
             .ok_or(NoInboxKey::TimeOutOfRange)?;
+        Ok(Self::hashed(id, source, millis))
+    }
+
+    /// Of the first 48 bits of `millis`.
+    fn hashed(id: &str, source: &str, millis: u64) -> Self {
         // The length keeps ("ab", "c") and ("a", "bc") apart.
         let hash = Sha256::new()
             .chain_update((source.len() as u64).to_be_bytes())
@@ -49,7 +54,21 @@ impl InboxKey {
             .finalize();
         let mut tail = [0; 10];
         tail.copy_from_slice(&hash[..10]);
-        Ok(Self(uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid()))
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid())
+    }
+
+    /// That of an event which is minted now.
+    pub(crate) fn new(now: OffsetDateTime) -> Self {
+        Self(event_id(now))
+    }
+
+    /// The key that is derived from a foreign id, with the time that this key carries.
+    pub(crate) fn derived(self, id: &str, source: &str) -> Self {
+        Self::hashed(id, source, self.millis())
+    }
+
+    fn millis(self) -> u64 {
+        (self.0.as_u128() >> 80) as u64
     }
 
     pub fn as_uuid(self) -> Uuid {
@@ -58,8 +77,8 @@ impl InboxKey {
 
     /// The time that the key carries, in whole milliseconds.
     pub fn time(self) -> OffsetDateTime {
-        let millis = self.0.as_u128() >> 80;
-        OffsetDateTime::from_unix_timestamp_nanos(millis as i128 * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.millis()) * 1_000_000)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 }
 

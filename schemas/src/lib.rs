@@ -10,6 +10,7 @@
 //!
 //! Invariant: the same event always has the same [`InboxKey`], whoever delivers it and how often.
 
+mod backfill;
 mod catalog;
 mod clock;
 mod corpus;
@@ -23,6 +24,7 @@ mod sequence;
 mod user;
 mod value;
 
+pub use backfill::{BackfillRun, InvalidBackfillRun};
 pub use catalog::{SchemaEntry, all as all_schemas};
 pub use clock::Clock;
 pub use corpus::Example;

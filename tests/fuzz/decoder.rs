@@ -20,7 +20,7 @@ const CANARY: &str = "qzjxkvwq";
 /// Panics where the bytes show a mistake.
 pub fn check(bytes: &[u8]) {
     let Ok(body) = std::str::from_utf8(bytes) else { return };
-    let consumer = user_service::consumer();
+    let consumer = user_service::declared();
     let unwrapped = messaging::unwrap_notification(body);
     // Its errors are not looked into: a fuzzer would soon find a body that holds the words of an error.
     let _ = judge(&consumer, unwrapped.as_str());

@@ -14,7 +14,8 @@ use crate::counted::Counted;
 pub async fn work_off(queue: Arc<Counted>, dead_letters: Arc<dyn Queue>, pool: PgPool) -> anyhow::Result<Duration> {
     let settings = WorkerSettings::new("bench", env!("CARGO_PKG_VERSION"));
     let settings = WorkerSettings { wait: Duration::from_secs(1), ..settings };
-    let worker = Worker::new(user_service::consumer(), queue.clone(), dead_letters, pool, settings, Clock::system());
+    let consumer = user_service::consumer(Clock::system());
+    let worker = Worker::new(consumer, queue.clone(), dead_letters, pool, settings, Clock::system());
     let stop = CancellationToken::new();
     let working = tokio::spawn(worker.run(stop.clone(), CancellationToken::new()));
     let took = queue.until_all_are_deleted().await;

@@ -1,13 +1,13 @@
 //! People who register, over HTTP.
 
-use std::{ops::Range, time::Duration};
+use std::{net::Ipv4Addr, ops::Range, time::Duration};
 
 use anyhow::{Context, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use reqwest::{Client, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use super::{processes::Services, story::Story};
+use super::{front_door::FrontDoor, processes::Services, story::Story};
 
 /// People at the keyboard at one time.
 const AT_A_TIME: usize = 6;
@@ -31,25 +31,30 @@ fn address(user: u32) -> String {
     if is_refused(user) { format!("user{user}{REFUSED_TAG}example.com") } else { format!("user{user}@example.com") }
 }
 
+/// Where somebody is, in a network for such purposes (RFC 2544).
+fn network(user: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + user)
+}
+
 /// Registers users; every answer has to be the same 202, whether the address was known or not.
 pub async fn register(services: &Services<'_>, users: Range<u32>) -> anyhow::Result<()> {
-    let client = Client::builder().timeout(Duration::from_secs(30)).build()?;
+    let door = FrontDoor::to(&services.auth_url)?;
     let bar = Story::progress(u64::from(users.end - users.start), "registered");
-    let url = format!("{}/v1/auth/register", services.auth_url);
     let requests = users.flat_map(|user| {
         let address = address(user);
-        if user % IMPATIENT == 3 {
+        let spellings = if user % IMPATIENT == 3 {
             vec![address.clone(), address.to_uppercase(), format!(" {address} ")]
         } else {
             vec![address]
-        }
+        };
+        spellings.into_iter().map(move |spelling| (network(user), spelling))
     });
     // Neighbours in the stream are under way at the same time, so the three spellings race each other.
     stream::iter(requests)
-        .map(|address| {
-            let (client, url, bar) = (&client, &url, &bar);
+        .map(|(from, address)| {
+            let (door, bar) = (&door, &bar);
             async move {
-                register_one(client, url, &address).await?;
+                register_one(door, from, &address).await?;
                 bar.inc(u64::from(!address.starts_with(' ') && !address.starts_with('U')));
                 anyhow::Ok(())
             }
@@ -61,11 +66,12 @@ pub async fn register(services: &Services<'_>, users: Range<u32>) -> anyhow::Res
     Ok(())
 }
 
-async fn register_one(client: &Client, url: &str, address: &str) -> anyhow::Result<()> {
+async fn register_one(door: &FrontDoor, from: Ipv4Addr, address: &str) -> anyhow::Result<()> {
     let body = json!({ "email": address, "password": "a long enough passphrase for a demo" });
     let mut tries = 0;
     loop {
-        let answer = client.post(url).json(&body).send().await.context("auth-service did not answer")?;
+        let request = door.request(from, Method::POST, "/v1/auth/register").json(&body);
+        let answer = request.send().await.context("auth-service did not answer")?;
         match answer.status() {
             StatusCode::ACCEPTED => return Ok(()),
             // More people than the password hasher has room for: it says so at once, and a person tries again.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::scratch::Scratch;
 
+/// Events are those that say of a registration, of which there is one for each account.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Counts {
     pub registered: i64,
@@ -71,8 +72,10 @@ impl Scratch {
                     coalesce(sum(redeliveries), 0)::int8,
                     count(*) FILTER (WHERE event_key IN (SELECT event_key FROM event_failures WHERE dead_lettered)),
                     (SELECT count(*) FROM (SELECT FROM demo_witness GROUP BY user_id HAVING count(*) > 1) AS twice)
-               FROM event_logs",
+               FROM event_logs
+              WHERE event_type = $1",
         )
+        .bind(UserCreatedV2::TYPE.as_str())
         .fetch_one(&self.user.pool)
         .await?;
         let (seconds, p50, p99): (f64, f64, f64) = sqlx::query_as(
@@ -81,10 +84,12 @@ impl Scratch {
                     coalesce(1000 * percentile_cont(0.99) WITHIN GROUP (ORDER BY age), 0)::float8
                FROM (SELECT applied_at, event_time, extract(epoch FROM applied_at - event_time)::float8 AS age
                        FROM event_logs
-                      WHERE event_key NOT IN
+                      WHERE event_type = $1
+                        AND event_key NOT IN
                             (SELECT event_key FROM event_failures WHERE dead_lettered AND event_key IS NOT NULL)
                     ) AS straight",
         )
+        .bind(UserCreatedV2::TYPE.as_str())
         .fetch_one(&self.user.pool)
         .await?;
         let (queue, dead) = tokio::try_join!(self.queue.counts(), self.dead_letters.counts())?;

@@ -1,26 +1,33 @@
-//! One account from its registration to its erasure, over HTTP and by the mails that it gets.
+//! One account from its registration to its erasure, over HTTP and by the mails that it gets, and what it keeps meanwhile.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, net::Ipv4Addr, time::Duration};
 
 use anyhow::{Context, bail, ensure};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{processes::Services, story::Story};
+use super::{front_door::FrontDoor, processes::Services, shopping, story::Story};
 
 const PERSON: &str = "ada@example.com";
 const ADMINISTRATOR: &str = "admin@example.com";
 const FIRST_PASSWORD: &str = "a long enough passphrase for a demo";
 const SECOND_PASSWORD: &str = "and another one for the trams";
 const THIRD_PASSWORD: &str = "forgotten is not lost at all";
+/// Where the person and the administrator are, and where somebody else is who guesses (RFC 5737).
+const HERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 66);
+/// As many as one network may try at once.
+const GUESSES: usize = 10;
 /// How long a mail may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Somebody at the keyboard.
 struct Visitor<'a> {
     services: &'a Services<'a>,
-    client: Client,
+    door: FrontDoor,
+    /// Where they are.
+    from: Ipv4Addr,
     /// Mails that were looked at.
     read: HashSet<String>,
 }
@@ -33,8 +40,8 @@ struct Tokens {
 
 /// Tells it step by step; an answer that is not as it should be ends the demo.
 pub async fn take(services: &Services<'_>, story: &Story) -> anyhow::Result<()> {
-    let client = Client::builder().timeout(Duration::from_secs(30)).build()?;
-    let mut visitor = Visitor { services, client, read: HashSet::new() };
+    let door = FrontDoor::to(&services.auth_url)?;
+    let mut visitor = Visitor { services, door, from: HERE, read: HashSet::new() };
     let say = |line: &str| story.say(line);
 
     visitor.post("/v1/auth/register", &json!({"email": PERSON, "password": FIRST_PASSWORD}), 202).await?;
@@ -76,16 +83,43 @@ pub async fn take(services: &Services<'_>, story: &Story) -> anyhow::Result<()> 
     say("deactivated by its owner, and put into use again by an administrator");
 
     let last = visitor.log_in(PERSON, THIRD_PASSWORD).await?;
+    shopping::take(services, HERE, &last.access, &administrator.access, story).await?;
     let erased = visitor.call(Method::DELETE, "/v1/me", Some(&last), None, 202).await?;
     visitor.post("/v1/auth/login", &credentials(THIRD_PASSWORD), 401).await?;
-    let erasures = format!("/v1/admin/erasures?user={id}");
-    let ledger = visitor.call(Method::GET, &erasures, Some(&administrator), None, 200).await?;
-    ensure!(ledger.pointer("/items/0/erasureId") == erased.pointer("/erasureId"), "the ledger has another erasure");
+    visitor.until_erased_everywhere(&id, &text(&erased, "/erasureId")?, &administrator).await?;
+    shopping::is_gone(services, HERE, &last.access).await?;
     let trail = format!("/v1/admin/audit?user={id}&limit=200");
     let trail = visitor.call(Method::GET, &trail, Some(&administrator), None, 200).await?;
     let entries = trail["items"].as_array().map_or(0, Vec::len);
     ensure!(!trail.to_string().contains(PERSON), "the audit trail holds an address");
-    say(&format!("erased: the ledger waits for other services; {entries} entries of the audit trail name nobody"));
+    say(&format!(
+        "erased, and user-service has answered that it has; {entries} entries of the audit trail name nobody"
+    ));
+    guess(&visitor).await?;
+    say(&format!("{ELSEWHERE} tried {GUESSES} addresses; the next try is refused with 429, others are not held up"));
+    Ok(())
+}
+
+/// Somebody tries one password on many addresses, until their network is refused.
+async fn guess(visitor: &Visitor<'_>) -> anyhow::Result<()> {
+    let door = &visitor.door;
+    let guess = async |from, n: usize| {
+        let body = json!({"email": format!("somebody{n}@example.com"), "password": "a password that many people have"});
+        let answer = door.request(from, Method::POST, "/v1/auth/login").json(&body).send().await;
+        answer.context("auth-service did not answer")
+    };
+    let mut tried = 0;
+    let refusal = loop {
+        let answer = guess(ELSEWHERE, tried).await?;
+        match answer.status() {
+            StatusCode::UNAUTHORIZED if tried < 3 * GUESSES => tried += 1,
+            StatusCode::TOO_MANY_REQUESTS => break answer,
+            status => bail!("guess {tried} was answered with {status}"),
+        }
+    };
+    ensure!(tried >= GUESSES, "refused after {tried} guesses");
+    ensure!(refusal.headers().contains_key("retry-after"), "the refusal does not say when to come back");
+    ensure!(guess(HERE, 0).await?.status() == StatusCode::UNAUTHORIZED, "somebody else was refused as well");
     Ok(())
 }
 
@@ -102,7 +136,7 @@ impl Visitor<'_> {
         body: Option<&Value>,
         status: u16,
     ) -> anyhow::Result<Value> {
-        let mut request = self.client.request(method.clone(), format!("{}{path}", self.services.auth_url));
+        let mut request = self.door.request(self.from, method.clone(), path);
         if let Some(tokens) = tokens {
             request = request.bearer_auth(&tokens.access);
         }
@@ -135,6 +169,21 @@ impl Visitor<'_> {
         story.say(&format!("$ waypost {}", grant.join(" ")));
         self.services.tool(&grant).await?;
         self.log_in(ADMINISTRATOR, FIRST_PASSWORD).await
+    }
+
+    /// Waits until the ledger says that every service has erased what it held.
+    async fn until_erased_everywhere(&self, account: &str, erasure: &str, tokens: &Tokens) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let erasures = format!("/v1/admin/erasures?user={account}");
+        loop {
+            let ledger = self.call(Method::GET, &erasures, Some(tokens), None, 200).await?;
+            ensure!(text(&ledger, "/items/0/erasureId")? == erasure, "the ledger has another erasure");
+            if ledger.pointer("/items/0/completedAt").is_some_and(Value::is_string) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "the ledger still waits after {PATIENCE:?}: {ledger}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// Waits for a mail with a link that was not looked at before, with the command that shows mails in development.

@@ -18,8 +18,10 @@ use super::{scratch::Scratch, story::Story};
 
 pub struct Services<'a> {
     pub auth_url: String,
+    pub product_url: String,
+    pub user_url: String,
     scratch: &'a Scratch,
-    /// auth-service, the mailer, and the worker that closes erasures.
+    /// The APIs, the mailer, and the worker that closes erasures.
     others: Vec<Service>,
     workers: Vec<Service>,
     started: u32,
@@ -36,18 +38,35 @@ const STOPPED: Duration = Duration::from_secs(40);
 
 impl<'a> Services<'a> {
     pub async fn start(scratch: &'a Scratch, story: &Story) -> anyhow::Result<Self> {
-        let (port, admin) = (free_port()?, free_port()?);
-        let listens = [("AUTH_ADMIN_LISTEN", admin), ("AUTH_LISTEN", port)];
-        let auth = spawn(scratch, "auth-service", &["run", "auth-service"], &listens).await?;
-        story.say(&format!("auth-service, process {}, on port {port}, with its relay", auth.id()));
-        let mut others = vec![auth];
+        let mut others = Vec::new();
+        let mut urls = Vec::new();
+        for (name, prefix, about) in [
+            ("auth-service", "AUTH", ", with its relay"),
+            ("product-service", "PRODUCT", ", with its relay"),
+            ("user-service", "USER", ""),
+        ] {
+            let (port, admin) = (free_port()?, free_port()?);
+            let (listen, admin_listen) = (format!("{prefix}_LISTEN"), format!("{prefix}_ADMIN_LISTEN"));
+            let listens = [(admin_listen.as_str(), admin), (&listen, port)];
+            let mut settings = Vec::new();
+            // The first is auth-service.
+            if let Some(auth) = urls.first() {
+                settings.push(("AUTH_JWKS_URL", format!("{auth}/.well-known/jwks.json")));
+            }
+            let service = start(scratch, name, name, &listens, &settings).await?;
+            story.say(&format!("{name}, process {}, on port {port}{about}", service.id()));
+            others.push(service);
+            urls.push(format!("http://127.0.0.1:{port}"));
+        }
         for (name, listen) in [("mailer", "MAILER_ADMIN_LISTEN"), ("auth-worker", "AUTH_WORKER_ADMIN_LISTEN")] {
-            let service = spawn(scratch, name, &["run", name], &[(listen, free_port()?)]).await?;
+            let service = start(scratch, name, name, &[(listen, free_port()?)], &[]).await?;
             story.say(&format!("{name}, process {}", service.id()));
             others.push(service);
         }
-        let auth_url = format!("http://127.0.0.1:{port}");
-        let mut services = Self { auth_url, scratch, others, workers: Vec::new(), started: 0 };
+        let Ok([auth_url, product_url, user_url]) = <[String; 3]>::try_from(urls) else {
+            bail!("not every API is there")
+        };
+        let mut services = Self { auth_url, product_url, user_url, scratch, others, workers: Vec::new(), started: 0 };
         for _ in 0..2 {
             services.start_worker(story).await?;
         }
@@ -58,7 +77,7 @@ impl<'a> Services<'a> {
         self.started += 1;
         let name = format!("user-worker-{}", self.started);
         let port = free_port()?;
-        let worker = spawn(self.scratch, &name, &["run", "user-worker"], &[("WORKER_ADMIN_LISTEN", port)]).await?;
+        let worker = start(self.scratch, &name, "user-worker", &[("WORKER_ADMIN_LISTEN", port)], &[]).await?;
         story.say(&format!("{name}, process {}", worker.id()));
         self.workers.push(worker);
         Ok(())
@@ -77,6 +96,13 @@ impl<'a> Services<'a> {
 
     pub async fn restart_worker(&mut self, story: &Story) -> anyhow::Result<()> {
         self.start_worker(story).await
+    }
+
+    /// Writes a file for a tool, and answers where it is.
+    pub fn file(&self, name: &str, text: &str) -> anyhow::Result<String> {
+        let path = self.scratch.logs.join(name);
+        std::fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
+        Ok(path.display().to_string())
     }
 
     /// What a tool of this binary prints; what it says to people, where it fails.
@@ -132,11 +158,18 @@ impl Service {
 const MENDED: &str = "the constraint is gone";
 
 /// Where it is to listen, by variables: first where it says whether it is ready.
-async fn spawn(scratch: &Scratch, name: &str, arguments: &[&str], listens: &[(&str, u16)]) -> anyhow::Result<Service> {
+async fn start(
+    scratch: &Scratch,
+    name: &str,
+    process: &str,
+    listens: &[(&str, u16)],
+    settings: &[(&str, String)],
+) -> anyhow::Result<Service> {
     let log = scratch.logs.join(format!("{name}.log"));
     let file = File::create(&log).with_context(|| format!("could not write {}", log.display()))?;
-    let child = command(scratch, arguments)?
+    let child = command(scratch, &["run", process])?
         .envs(listens.iter().map(|(listen, port)| (listen, format!("127.0.0.1:{port}"))))
+        .envs(settings.iter().map(|(variable, value)| (variable, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(file)

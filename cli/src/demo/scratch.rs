@@ -20,7 +20,7 @@ use tokio::time::{Duration, Instant};
 use url::Url;
 use uuid::Uuid;
 
-use super::story::Story;
+use super::{front_door::PROXY, story::Story};
 use crate::{bus::patience, landscape::topology};
 
 /// One database of the run, and the server's own that it was made from.
@@ -33,6 +33,7 @@ pub struct ScratchDatabase {
 
 pub struct Scratch {
     pub auth: ScratchDatabase,
+    product: ScratchDatabase,
     pub user: ScratchDatabase,
     pub mailer: ScratchDatabase,
     pub bus: Arc<dyn Bus>,
@@ -80,10 +81,12 @@ impl Scratch {
         };
         bus.wait_until_ready(patience(env).map_err(SettingErrors::from)?).await?;
         let auth = ScratchDatabase::make(env, Database::Auth, id).await?;
+        let product = ScratchDatabase::make(env, Database::Product, id).await?;
         let user = ScratchDatabase::make(env, Database::User, id).await?;
         let mailer_database = ScratchDatabase::make(env, Database::Mailer, id).await?;
         let made = bus.apply(&topology()).await?;
         story.say(&format!("{auth}: accounts, and the outbox"));
+        story.say(&format!("{product}: products, and another outbox"));
         story.say(&format!("{user}: profiles, and the inbox"));
         story.say(&format!("{mailer_database}: which mails went"));
         story.say(&format!("{place}: {} topics, queues and subscriptions called {prefix}…", made.len()));
@@ -96,7 +99,7 @@ impl Scratch {
             [("MAILER_KEYS_DIR", mailer::PRIVATE_KEY), ("MAILER_PUBLIC_KEYS_DIR", mailer::PUBLIC_KEY)]
                 .map(|(variable, extension)| KeyFolder::new(logs.join(folder_of(variable)), extension));
         mailer::make_pair(&private, &public, Clock::system().now()).context("could not make the mailer's keys")?;
-        Ok(Self { auth, user, mailer: mailer_database, bus, queue, dead_letters, logs, place, prefix })
+        Ok(Self { auth, product, user, mailer: mailer_database, bus, queue, dead_letters, logs, place, prefix })
     }
 
     /// What every process of the run needs to know.
@@ -108,6 +111,7 @@ impl Scratch {
         let folders = FOLDERS.map(|(variable, folder)| (variable, self.logs.join(folder).display().to_string()));
         let own = [
             ("AUTH_DATABASE_URL", self.auth.url.to_string()),
+            ("PRODUCT_DATABASE_URL", self.product.url.to_string()),
             ("USER_DATABASE_URL", self.user.url.to_string()),
             ("MAILER_DATABASE_URL", self.mailer.url.to_string()),
             ("APP_ENV", "development".to_owned()),
@@ -119,6 +123,9 @@ impl Scratch {
             ("EVENT_PUBLISHER_TYPE", kind.to_owned()),
             ("WAYPOST_NAME_PREFIX", self.prefix.clone()),
             ("LOG_FORMAT", "text".to_owned()),
+            ("TRUSTED_PROXIES", PROXY.to_owned()),
+            // Where a Redis is named, limits are counted there.
+            ("RATE_LIMIT_KEY", "bm8gc2VjcmV0OiBvbmx5IGZvciB0aGUgZGVtbyBydW4=".to_owned()),
             // A killed worker's messages come back soon, and stopping doesn't wait for a long poll.
             ("WORKER_LEASE_SECONDS", "6".to_owned()),
             ("WORKER_WAIT_SECONDS", "1".to_owned()),
@@ -160,7 +167,7 @@ impl Scratch {
         if let Place::Embedded(database) = self.place {
             database.remove().await?;
         }
-        for database in [self.auth, self.user, self.mailer] {
+        for database in [self.auth, self.product, self.user, self.mailer] {
             database.remove().await?;
         }
         std::fs::remove_dir_all(&self.logs).with_context(|| format!("could not remove {}", self.logs.display()))

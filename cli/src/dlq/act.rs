@@ -10,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     NOTHING_MATCHED,
-    desk::{Consent, Desk, Source, bar},
+    desk::{Consent, Desk, Source},
     matching::Matching,
     pacing::Pacing,
     report,
 };
+use crate::progress::bar;
 
 #[derive(Debug, Args)]
 pub struct Act {

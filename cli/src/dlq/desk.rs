@@ -7,7 +7,6 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, value_parser};
-use indicatif::{ProgressBar, ProgressStyle};
 use messaging::Bus;
 use redrive::{Approval, Inbox, Look, Places, Snapshot};
 use schemas::Clock;
@@ -25,6 +24,7 @@ use crate::{
     Usage,
     bus::BusSettings,
     consumers::{ConsumerProcess, OneConsumer},
+    progress::bar,
 };
 
 #[derive(Debug, Args)]
@@ -179,12 +179,6 @@ impl Desk {
         }
         done
     }
-}
-
-/// A bar on stderr where that is a terminal, and nothing where it isn't.
-pub fn bar(what: &'static str, of: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {per_sec} {eta} left");
-    ProgressBar::new(of as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_message(what)
 }
 
 /// Cancelled by the first Ctrl-C or SIGTERM. The second ends the process, and what it holds shows itself when its lease ends.

@@ -12,12 +12,8 @@ use serde::Serialize;
 use service::settings::Env;
 use uuid::Uuid;
 
-use super::{
-    INTERRUPTED, NOTHING_MATCHED,
-    act::Act,
-    desk::{bar, until_somebody_stops},
-};
-use crate::{FAILED, outln};
+use super::{INTERRUPTED, NOTHING_MATCHED, act::Act, desk::until_somebody_stops};
+use crate::{FAILED, outln, progress::bar};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -51,7 +51,7 @@ impl Pacing {
     }
 }
 
-fn rate(text: &str) -> Result<NonZeroU32, String> {
+pub fn rate(text: &str) -> Result<NonZeroU32, String> {
     let number = text.strip_suffix("/s").unwrap_or(text);
-    number.parse().map_err(|_| "it should be a number of letters a second, such as 20 or 20/s".to_owned())
+    number.parse().map_err(|_| "it should be a number a second, such as 20 or 20/s".to_owned())
 }

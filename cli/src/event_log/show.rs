@@ -1,6 +1,6 @@
 //! One event's life, from the outbox of who sent it to the inbox of who applied it.
 
-use std::{collections::BTreeSet, process::ExitCode};
+use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use service::{
     ErrorChain,
     postgres::PostgresSettings,
-    settings::{Env, all},
+    settings::{Env, SettingErrors, all},
 };
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -28,6 +28,7 @@ use crate::{
     moment,
     outbox::Row,
     outln,
+    producers::{PRODUCERS, Producer},
 };
 
 const EXAMPLES: &str = "\
@@ -93,37 +94,20 @@ struct Failure {
     failed_at: OffsetDateTime,
 }
 
-const AUTH: &str = "AUTH_DATABASE_URL";
-
 impl Show {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
-        // Not `DATABASE_URL`: it is the consumer's here, and there would be no outbox.
-        let auth = match env.optional(AUTH) {
-            Ok(None) => Ok(None),
-            _ => PostgresSettings::from_env(env, "AUTH").map(Some),
-        };
-        let (database, auth, patience) = all((self.by.get().database(env), auth, patience(env)))?;
+        let (database, senders, patience) = all((self.by.get().database(env), senders(env), patience(env)))?;
         database.wait_until_ready(patience).await?;
         let inbox = database.connect_lazy("waypost-event-log");
         let (applied, failures) = self.read_inbox(&inbox).await?;
         let operators = audit::of_letter(&inbox, &self.id).await.context("could not read redrive_audit")?;
 
-        let outbox = match &auth {
-            None => Err(format!("{AUTH} is not set")),
-            Some(auth) => {
-                let read = async {
-                    auth.wait_until_ready(patience).await?;
-                    self.read_outbox(&auth.connect_lazy("waypost-event-log")).await
-                };
-                // What is known of the rest is worth telling while one database is away.
-                read.await.map_err(|error: anyhow::Error| ErrorChain(error.as_ref()).to_string())
-            }
-        };
-        if let Err(why) = &outbox {
+        let (outbox, unread) = self.read_outboxes(&senders, patience).await;
+        for why in &unread {
             eprintln!("the outbox was not looked at: {why}");
         }
-        let outbox_read = outbox.is_ok();
-        let life = Life { outbox: outbox.ok().flatten(), failures, operators, applied };
+        let outbox_read = outbox.is_some() || unread.is_empty();
+        let life = Life { outbox, failures, operators, applied };
         let verdict = Verdict::of(&life);
         if let Some(told) = life.outbox.as_ref().and_then(|row| not_for(self.by.get(), &row.event_type)) {
             eprintln!("{told}");
@@ -156,6 +140,30 @@ impl Show {
             );
         }
         Ok((applied.pop(), failures))
+    }
+
+    /// The event's row, and why an outbox that may hold it was not read. What is known of the rest is worth telling while one
+    /// database is away.
+    async fn read_outboxes(&self, senders: &[Sender], patience: Duration) -> (Option<OutboxRow>, Vec<String>) {
+        let mut unread = Vec::new();
+        for (producer, database) in senders {
+            let Some(database) = database else {
+                if producer.sends_to(&(self.by.get().registered)()) {
+                    unread.push(format!("{} is not set", producer.database_variable()));
+                }
+                continue;
+            };
+            let read = async {
+                database.wait_until_ready(patience).await?;
+                self.read_outbox(&database.connect_lazy("waypost-event-log")).await
+            };
+            match read.await {
+                Ok(Some(row)) => return (Some(row), Vec::new()),
+                Ok(None) => {}
+                Err(error) => unread.push(ErrorChain(error.as_ref()).to_string()),
+            }
+        }
+        (None, unread)
     }
 
     async fn read_outbox(&self, pool: &PgPool) -> anyhow::Result<Option<OutboxRow>> {
@@ -192,6 +200,19 @@ impl Show {
             applied: life.applied.map(Entry::from),
         }
     }
+}
+
+type Sender = (&'static Producer, Option<PostgresSettings>);
+
+/// Every producer, with its database where that is named. `DATABASE_URL` doesn't count: it is the consumer's here.
+fn senders(env: &Env) -> Result<Vec<Sender>, SettingErrors> {
+    let mut wrong = SettingErrors::default();
+    let mut read = |row: &'static Producer| match env.optional(&row.database_variable()) {
+        Ok(None) => Some((row, None)),
+        _ => wrong.keep(row.database(env)).map(|database| (row, Some(database))),
+    };
+    let senders: Vec<_> = PRODUCERS.into_iter().filter_map(&mut read).collect();
+    if wrong.is_empty() { Ok(senders) } else { Err(wrong) }
 }
 
 /// Why a published event stays unknown to a consumer that doesn't read such events, and who does.

@@ -88,7 +88,7 @@ fn wrap(entry: &SchemaEntry, data: &RawValue, clock: &Clock) -> anyhow::Result<E
     entry.wrap(data, header).context("the payload can't be read")
 }
 
-fn message(envelope: &Envelope) -> anyhow::Result<OutgoingMessage> {
+pub(super) fn message(envelope: &Envelope) -> anyhow::Result<OutgoingMessage> {
     let version = i32::try_from(envelope.schemaversion).context("no version is as high as that")?;
     Ok(outbox::message(&envelope.event_type, version, &envelope.source, serde_json::to_string(envelope)?))
 }

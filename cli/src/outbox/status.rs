@@ -27,7 +27,7 @@ pub struct Status {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Shown {
-    service: String,
+    service: &'static str,
     due: i64,
     leased: i64,
     delayed: i64,
@@ -43,7 +43,7 @@ impl Status {
         let pool = self.source.connect(env).await?;
         let backlog = outbox::backlog(&pool).await.context("could not read the outbox")?;
         if self.json {
-            let shown = shown(self.source.service, &backlog);
+            let shown = shown(self.source.service.name, &backlog);
             outln!("{}", serde_json::to_string_pretty(&shown)?);
         } else {
             print(&backlog)?;
@@ -55,7 +55,7 @@ impl Status {
     }
 }
 
-fn shown(service: String, backlog: &Backlog) -> Shown {
+fn shown(service: &'static str, backlog: &Backlog) -> Shown {
     Shown {
         service,
         due: backlog.due,

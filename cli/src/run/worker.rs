@@ -1,5 +1,6 @@
 use std::{net::SocketAddr, time::Duration};
 
+use outbox::{OUTBOX, RelaySettings, Wake};
 use schemas::Clock;
 use service::{
     health::{self, Condition, Health, PULSE_LIMIT},
@@ -13,10 +14,16 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use worker::{Status, Worker, WorkerSettings};
 
-use super::{queue_check::warn_of_findings, settings::worker_settings, unless_stopped};
+use super::{
+    queue_check::warn_of_findings,
+    relay::run_relay,
+    settings::{RelayPlace, relay_place, relay_settings, worker_settings},
+    unless_stopped,
+};
 use crate::{
     bus::{BusSettings, SQS_QUEUE_URL},
     consumers::{ConsumerProcess, Opening},
+    producers::Producer,
 };
 
 /// A queue that has not answered for this long beyond a poll's own wait is not being read.
@@ -27,8 +34,16 @@ pub struct WorkerProcess {
     row: &'static ConsumerProcess,
     opening: Opening,
     settings: InboxSettings,
+    sending: Option<Sending>,
     listen: SocketAddr,
     http: HttpSettings,
+}
+
+/// What a worker is told that writes to an outbox.
+struct Sending {
+    producer: &'static Producer,
+    place: RelayPlace,
+    relay: RelaySettings,
 }
 
 /// What a worker is told of its database, the bus and itself, whatever its consumer handles.
@@ -56,19 +71,28 @@ impl InboxSettings {
     }
 }
 
+impl Sending {
+    fn from_env(env: &Env, row: &ConsumerProcess) -> Result<Option<Self>, SettingErrors> {
+        let Some(producer) = Producer::of_process(row.process) else { return Ok(None) };
+        let (place, relay) = all((relay_place(env), relay_settings(env)))?;
+        Ok(Some(Self { producer, place, relay }))
+    }
+}
+
 impl WorkerProcess {
     pub fn from_env(env: &Env, row: &'static ConsumerProcess, several: bool) -> Result<Self, SettingErrors> {
-        let (settings, opening, listen, http) = all((
+        let (settings, opening, sending, listen, http) = all((
             InboxSettings::from_env(env, row, several),
             (row.from_env)(env),
+            Sending::from_env(env, row),
             row.admin.read(env),
             HttpSettings::from_env(env),
         ))?;
-        Ok(Self { row, opening, settings, listen, http })
+        Ok(Self { row, opening, settings, sending, listen, http })
     }
 
     pub async fn start(self, lifecycle: &Lifecycle, metrics: Metrics) -> anyhow::Result<()> {
-        let Self { row, opening, settings, listen, http } = self;
+        let Self { row, opening, settings, sending, listen, http } = self;
         let listener = http::bind(row.admin.variable, listen).await?;
         let consumer = unless_stopped(lifecycle, opening).await?;
         unless_stopped(lifecycle, settings.database.wait_until_ready(settings.bus.patience)).await?;
@@ -77,6 +101,15 @@ impl WorkerProcess {
         let queue = bus.queue(&bus.names().queue(consumer.name())).await?;
         let dead_letters = bus.queue(&bus.names().dead_letter_queue(consumer.name())).await?;
         warn_of_findings(&*bus, &consumer.subscriber(), &settings).await;
+        if let Some(sending) = sending {
+            // What its handlers write must find this week's partition, and the relay that makes it may be elsewhere or later.
+            partitions::maintain(&pool, OUTBOX, Clock::system().now()).await?;
+            if sending.place == RelayPlace::Inline {
+                // Nobody wakes it: a handler doesn't know when its transaction commits.
+                let Sending { producer, relay, .. } = sending;
+                run_relay(lifecycle, producer, &pool, bus.publisher(), relay, &settings.bus, Wake::new());
+            }
+        }
 
         let quiet = settings.worker.wait + QUIET;
         let worker = Worker::new(consumer, queue, dead_letters, pool.clone(), settings.worker, Clock::system());

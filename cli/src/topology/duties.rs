@@ -12,6 +12,7 @@ use crate::{
     bus::{account, names, region},
     landscape::landscape,
     outln,
+    producers::PRODUCERS,
     run::process_of,
 };
 
@@ -34,11 +35,11 @@ pub fn duties() -> BTreeMap<String, Vec<Duty>> {
     let landscape = landscape();
     let mut duties: BTreeMap<String, Vec<Duty>> = BTreeMap::new();
     let mut give = |who: String, duty: Duty| duties.entry(who).or_default().push(duty);
-    for sender in &landscape.senders {
-        let publish = Duty::Publish(sender.events.clone());
-        // One of both publishes: where the relay runs by itself, the service needs nothing of this.
-        give(format!("{}-relay", sender.service), publish.clone());
-        give(sender.service.to_owned(), publish);
+    for producer in PRODUCERS {
+        let publish = Duty::Publish(producer.sends.iter().copied().collect());
+        // One of both publishes: where the relay runs by itself, the other process needs nothing of this.
+        give(format!("{}-relay", producer.name), publish.clone());
+        give(producer.process.to_owned(), publish);
     }
     for subscriber in &landscape.subscribers {
         give(process_of(&subscriber.consumer).to_owned(), Duty::Consume(subscriber.consumer.clone()));

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use contracts::Landscape;
 use messaging::Names;
 
-use crate::run::process_of;
+use crate::{producers::sending_process, run::process_of};
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum GraphFormat {
@@ -50,7 +50,7 @@ impl Graph {
         for sender in &landscape.senders {
             for event in &sender.events {
                 let topic = node(Kind::Topic, &names.topic(event.as_str()));
-                graph.edge(node(Kind::Service, sender.service), topic, "publishes");
+                graph.edge(node(Kind::Service, sending_process(sender.service)), topic, "publishes");
             }
         }
         for subscriber in &landscape.subscribers {

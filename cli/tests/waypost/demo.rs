@@ -14,10 +14,12 @@ async fn on_sns_and_sqs_the_demo_loses_nothing_applies_nothing_twice_and_says_so
 }
 
 async fn demo(bus: (&str, &str), arguments: &[&str]) {
-    let [auth, user, mailer] = ["AUTH_DATABASE_URL", "USER_DATABASE_URL", "MAILER_DATABASE_URL"].map(required_variable);
+    let names = ["AUTH_DATABASE_URL", "PRODUCT_DATABASE_URL", "USER_DATABASE_URL", "MAILER_DATABASE_URL"];
+    let [auth, product, user, mailer] = names.map(required_variable);
     let path = std::env::var("PATH").unwrap();
     let environment = [
         ("AUTH_DATABASE_URL", auth.as_str()),
+        ("PRODUCT_DATABASE_URL", &product),
         ("USER_DATABASE_URL", &user),
         ("MAILER_DATABASE_URL", &mailer),
         ("PATH", &path),
@@ -41,7 +43,8 @@ async fn demo(bus: (&str, &str), arguments: &[&str]) {
     }
     // One for each registration, and those of the journey: two links, a changed password twice, out of use and back.
     assert_eq!((&counts["mails_asked_for"], &counts["mailed"]), (&Value::from(67), &Value::from(67)), "{counts}");
-    assert!(stderr.contains("erased: the ledger waits for other services"), "{stderr}");
+    assert!(stderr.contains("a wishlist shows 14.99 EUR, and 19.99 EUR when it was added"), "{stderr}");
+    assert!(stderr.contains("erased, and user-service has answered that it has"), "{stderr}");
     // At least what was repeated on purpose; killing a worker may repeat more.
     assert!(counts["duplicates_ignored"].as_i64().unwrap() >= 6, "{counts}");
     assert!(counts["events_per_second"].as_f64().unwrap() > 0.0, "{counts}");

@@ -57,7 +57,7 @@ async fn a_worker_whose_queue_does_not_answer_is_not_ready_but_lives() {
     let port = free_port();
     let listen = format!("127.0.0.1:{port}");
     let child = installation.start(&["run", "user-worker"], &[("WORKER_ADMIN_LISTEN", &listen)], port).await;
-    installation.bus.bus.remove_subscriber(&user_service::consumer().subscriber()).await.unwrap();
+    installation.bus.bus.remove_subscriber(&user_service::declared().subscriber()).await.unwrap();
     let readiness = eventually("it is not ready any more", async || {
         let answer = Client::new().get(format!("http://{listen}/readyz")).send().await.unwrap();
         if answer.status() == StatusCode::OK { None } else { Some(answer.json::<Value>().await.unwrap()) }

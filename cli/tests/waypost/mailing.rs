@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fixtures::{TestBus, TestDatabase, eventually, on_both_buses};
+use fixtures::{TestBus, TestDatabase, eventually, on_both_buses, until_empty};
 use mailer::{MailFolder, PRIVATE_KEY, PUBLIC_KEY};
 use messaging::OutgoingMessage;
 use schemas::{AccountStatus, Clock, Envelope, Event, Header, Sequence, UserReactivatedV1, event_id};
@@ -27,7 +27,7 @@ impl Mailing {
         made
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
@@ -99,11 +99,7 @@ async fn an_event_on_its_topic_is_mailed_once_and_the_mailer_stops_cleanly(bus: 
     assert!(mail.contains("To: ada@example.com") && mail.contains("From: no-reply@shop.example.com"), "{mail}");
     eventually("the record", async || mailing.has_applied(event).await.then_some(())).await;
     let queue = installation.bus.queue("mailer").await;
-    eventually("an empty queue", async || {
-        let counts = queue.counts().await.unwrap();
-        (counts.visible + counts.in_flight == 0).then_some(())
-    })
-    .await;
+    until_empty(&*queue).await;
     let folder = Path::new(&mailing.path("mails")).to_owned();
     assert_eq!(MailFolder::new(folder).read().unwrap().len(), 1, "a copy is not mailed again");
 

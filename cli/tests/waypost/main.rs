@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 mod admin;
+mod backfilling;
 mod catalog;
 mod cloudformation;
 mod completions;
@@ -12,6 +13,7 @@ mod demo;
 mod dlq;
 mod doctor;
 mod ending;
+mod erasing;
 mod event_log;
 mod events;
 mod fleet;
@@ -23,6 +25,7 @@ mod mailing;
 mod migrate;
 mod outbox;
 mod permissions;
+mod products;
 mod recording;
 mod running;
 mod schema;

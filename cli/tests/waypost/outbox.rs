@@ -222,7 +222,10 @@ async fn a_command_line_that_says_too_little_or_too_much_is_refused() {
         (&["retry", &id, "--all-failed"], "cannot be used with"),
         (&["retry", "order-17"], "order-17"),
         (&["list", "--limit", "0"], "--limit"),
-        (&["status", "--service", "shop"], "no such service with an outbox `shop`; there is: auth-service"),
+        (
+            &["status", "--service", "shop"],
+            "invalid value 'shop' for '--service <NAME>'\n  [possible values: auth-service, product-service, user-service]",
+        ),
     ];
     for (arguments, expected) in wrong {
         let arguments: Vec<_> = ["outbox"].iter().chain(arguments).copied().collect();

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use fixtures::eventually;
 use messaging::{AwsBus, AwsSettings, Bus, Names, OutgoingMessage, QueueSettings, Subscriber, Topology};
 use reqwest::{Client, StatusCode};
-use schemas::EventType;
+use schemas::{Clock, Envelope, EventType, Header, Sequence, ServiceName, UserDeletedV1, event_id};
 use serde_json::{Value, json};
 
 use crate::{
@@ -105,6 +105,31 @@ async fn has_profile(installation: &Installation, email: &str) {
     .await;
 }
 
+/// Has user-service erase somebody it doesn't know.
+async fn delete(installation: &Installation) {
+    let now = Clock::system().now();
+    let event = UserDeletedV1 {
+        user_id: event_id(now),
+        timestamp: now,
+        source: ServiceName::AUTH_SERVICE,
+        erasure_id: event_id(now),
+    };
+    let sequence = Sequence::after(None, now);
+    let header = Header { id: event_id(now), source: "auth-service", time: now, sequence, traceparent: None };
+    let body = serde_json::to_string(&Envelope::new(&event, header).unwrap()).unwrap();
+    let queue = installation.bus.queue("user-service").await;
+    queue.send(&[OutgoingMessage { body, ..OutgoingMessage::default() }]).await[0].as_ref().unwrap();
+}
+
+async fn has_published(installation: &Installation, answers: i64) {
+    eventually("the answer is published", async || {
+        let published = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE status = 'published'");
+        let published: i64 = published.fetch_one(&installation.user.pool).await.unwrap();
+        (published == answers).then_some(())
+    })
+    .await;
+}
+
 fn not_an_event() -> OutgoingMessage {
     OutgoingMessage { body: "no event".to_owned(), ..OutgoingMessage::default() }
 }
@@ -136,6 +161,7 @@ async fn services_and_operators_make_the_calls_that_their_policies_allow_and_no_
     };
     let (auth_calls, relay_calls, worker_calls, operator_calls, silent_calls) =
         tokio::join!(Recorder::start(), Recorder::start(), Recorder::start(), Recorder::start(), Recorder::start());
+    let user_relay_calls = Recorder::start().await;
 
     let settings = [
         ("WORKER_ADMIN_LISTEN", listens[2].as_str()),
@@ -147,6 +173,9 @@ async fn services_and_operators_make_the_calls_that_their_policies_allow_and_no_
     let auth = start(&["run", "auth-service"], &by(&auth_calls, &api_settings), admin).await;
     register(api, "ada@example.com").await;
     has_profile(&installation, "ada@example.com").await;
+    // The worker answers, and so publishes as well.
+    delete(&installation).await;
+    has_published(&installation, 1).await;
     terminate(auth).await;
 
     // With a relay of its own, the service itself asks nothing of the bus.
@@ -196,11 +225,21 @@ async fn services_and_operators_make_the_calls_that_their_policies_allow_and_no_
     for child in [auth, relay_child, worker_child] {
         terminate(child).await;
     }
+    let settings = [("WORKER_ADMIN_LISTEN", listens[2].as_str()), ("OUTBOX_RELAY", "standalone")];
+    let worker_child = start(&["run", "user-worker"], &by(&worker_calls, &settings), worker).await;
+    delete(&installation).await;
+    let settings = [("RELAY_ADMIN_LISTEN", listens[1].as_str())];
+    let relay_child = start(&["run", "relay", "--service", "user"], &by(&user_relay_calls, &settings), relay).await;
+    has_published(&installation, 2).await;
+    for child in [relay_child, worker_child] {
+        terminate(child).await;
+    }
 
     let prefix = &installation.bus.prefix;
     assert_exact(prefix, "auth-service", &auth_calls).await;
     assert_exact(prefix, "auth-service-relay", &relay_calls).await;
     assert_exact(prefix, "user-worker", &worker_calls).await;
+    assert_exact(prefix, "user-service-relay", &user_relay_calls).await;
     assert_exact(prefix, "operator", &operator_calls).await;
     assert_eq!(silent_calls.calls(), BTreeSet::new());
 }
@@ -291,7 +330,8 @@ async fn an_unknown_service_is_refused_with_those_that_there_are() {
     assert_eq!((code, stdout.as_str()), (2, ""));
     assert!(
         stderr.contains(
-            "there are: auth-service, auth-service-relay, auth-worker, deployer, mailer, operator, user-worker"
+            "there are: auth-service, auth-service-relay, auth-worker, deployer, mailer, operator, product-service, \
+             product-service-relay, user-service-relay, user-worker"
         ),
         "{stderr}"
     );

@@ -1,6 +1,10 @@
 //! Services as processes of their own, stopped as an orchestrator stops them.
 
-use std::{net::TcpListener, process::Stdio};
+use std::{
+    net::TcpListener,
+    process::Stdio,
+    sync::atomic::{AtomicU16, Ordering},
+};
 
 use fixtures::{TestBus, TestDatabase, eventually, on_both_buses};
 use messaging::OutgoingMessage;
@@ -34,6 +38,8 @@ impl Installation {
             ("WORKER_WAIT_SECONDS", "1".to_owned()),
             // Where a test doesn't ask, any port.
             ("AUTH_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+            ("USER_LISTEN", "127.0.0.1:0".to_owned()),
+            ("USER_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
         ];
         self.bus.environment.iter().cloned().chain(own).chain(fixtures::auth_keys()).collect()
     }
@@ -106,8 +112,20 @@ pub async fn metrics_of(listen: &str) -> String {
     Client::new().get(format!("http://{listen}/metrics")).send().await.unwrap().text().await.unwrap()
 }
 
+/// A port that nobody else is given. It lies below those that the kernel gives away: to a client, or to a process of another
+/// test that takes any, which would then answer for one that could not start.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FIRST: u16 = 10_000;
+    const COUNT: u16 = 20_000;
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    // Another checkout's tests begin elsewhere.
+    let offset = (std::process::id() % u32::from(COUNT)) as u16;
+    loop {
+        let port = FIRST + (offset + GIVEN.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 pub async fn signal(child: &Child, name: &str) {

@@ -25,14 +25,10 @@ async fn topology(bus: &TestBus, arguments: &[&str]) -> (i32, String, String) {
 async fn apply_an_older_topology(bus: &TestBus) {
     // Other consumers are as they are now.
     assert_eq!(topology(bus, &["apply"]).await.0, 0);
-    let (created, left) = (EventType::new("user.created"), EventType::new("user.left"));
+    let (events, left) = (user_service::declared().events(), EventType::new("user.left"));
     let settings = QueueSettings { max_receive_count: 7, ..QueueSettings::DEFAULT };
-    let subscriber = |consumer: &str, events: &[EventType]| Subscriber {
-        consumer: consumer.to_owned(),
-        events: events.iter().copied().collect(),
-        settings,
-    };
-    let subscribers = vec![subscriber("user-service", &[created]), subscriber("leaver", &[left])];
+    let subscriber = |consumer: &str, events| Subscriber { consumer: consumer.to_owned(), events, settings };
+    let subscribers = vec![subscriber("user-service", events), subscriber("leaver", [left].into())];
     bus.bus.apply(&Topology { subscribers, ..Topology::default() }).await.unwrap();
 }
 

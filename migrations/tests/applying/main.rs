@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
-mod inboxes;
+mod shared_tables;
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ const AT_MOST: Duration = Duration::from_secs(30);
 async fn empty(database: Database) -> TestDatabase {
     TestDatabase::empty(match database {
         Database::Auth => "AUTH_DATABASE_URL",
+        Database::Product => "PRODUCT_DATABASE_URL",
         Database::User => "USER_DATABASE_URL",
         Database::Mailer => "MAILER_DATABASE_URL",
         Database::Bus => "BUS_DATABASE_URL",

@@ -40,22 +40,40 @@ pub async fn append_due(
     insert(connection, envelope, Some(due)).await
 }
 
+/// As [`append()`], many at once: one statement, however many they are.
+pub async fn append_all(connection: &mut PgConnection, envelopes: &[Envelope]) -> Result<(), AppendError> {
+    if envelopes.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = envelopes.iter().map(|envelope| Row::of(envelope, None)).collect::<Result<_, _>>()?;
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let types: Vec<_> = envelopes.iter().map(|envelope| envelope.event_type.as_str()).collect();
+    let versions: Vec<_> = rows.iter().map(|row| row.version).collect();
+    let sources: Vec<_> = envelopes.iter().map(|envelope| envelope.source.as_str()).collect();
+    let subjects: Vec<_> = envelopes.iter().map(subject).collect();
+    let bodies: Vec<_> = rows.into_iter().map(|row| row.body).collect();
+    sqlx::query!(
+        "INSERT INTO outbox (event_id, event_type, schema_version, source, subject, envelope)
+         SELECT * FROM unnest($1::uuid[], $2::text[], $3::int4[], $4::text[], $5::text[], $6::text[])",
+        &ids,
+        &types as &[&str],
+        &versions,
+        &sources as &[&str],
+        &subjects as &[&str],
+        &bodies,
+    )
+    .execute(connection)
+    .await
+    .map_err(AppendError::Database)?;
+    Ok(())
+}
+
 async fn insert(
     connection: &mut PgConnection,
     envelope: &Envelope,
     due: Option<OffsetDateTime>,
 ) -> Result<(), AppendError> {
-    let id = Uuid::try_parse(&envelope.id).ok().filter(|id| id.get_version_num() == 7);
-    let id = id.ok_or_else(|| AppendError::Id(envelope.id.clone()))?;
-    if let (Some(due), Some(made)) = (due, made_at(id))
-        && (due - made).whole_milliseconds() > LONGEST_DELAY.whole_milliseconds()
-    {
-        return Err(AppendError::TooFarAhead { due, made });
-    }
-    let body = serde_json::to_string(envelope).map_err(AppendError::Serialise)?;
-    let version = envelope.schemaversion as i32;
-    let message = message(&envelope.event_type, version, &envelope.source, body);
-    check_sendable(&message).map_err(AppendError::Unsendable)?;
+    let Row { id, version, body } = Row::of(envelope, due)?;
     sqlx::query!(
         "INSERT INTO outbox (event_id, event_type, schema_version, source, subject, envelope, not_before, due_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, greatest($7, now()))",
@@ -63,14 +81,42 @@ async fn insert(
         envelope.event_type,
         version,
         envelope.source,
-        envelope.subject.as_deref().unwrap_or_default(),
-        message.body,
+        subject(envelope),
+        body,
         due,
     )
     .execute(connection)
     .await
     .map_err(AppendError::Database)?;
     Ok(())
+}
+
+/// What is not in the envelope as the database holds it.
+struct Row {
+    id: Uuid,
+    version: i32,
+    body: String,
+}
+
+impl Row {
+    fn of(envelope: &Envelope, due: Option<OffsetDateTime>) -> Result<Self, AppendError> {
+        let id = Uuid::try_parse(&envelope.id).ok().filter(|id| id.get_version_num() == 7);
+        let id = id.ok_or_else(|| AppendError::Id(envelope.id.clone()))?;
+        if let (Some(due), Some(made)) = (due, made_at(id))
+            && (due - made).whole_milliseconds() > LONGEST_DELAY.whole_milliseconds()
+        {
+            return Err(AppendError::TooFarAhead { due, made });
+        }
+        let body = serde_json::to_string(envelope).map_err(AppendError::Serialise)?;
+        let version = envelope.schemaversion as i32;
+        let message = message(&envelope.event_type, version, &envelope.source, body);
+        check_sendable(&message).map_err(AppendError::Unsendable)?;
+        Ok(Self { id, version, body: message.body })
+    }
+}
+
+fn subject(envelope: &Envelope) -> &str {
+    envelope.subject.as_deref().unwrap_or_default()
 }
 
 /// In whole milliseconds: a UUID v7 holds no more.

@@ -18,7 +18,7 @@ mod relay;
 mod trace;
 mod wake;
 
-pub use append::{AppendError, LONGEST_DELAY, append, append_due, message};
+pub use append::{AppendError, LONGEST_DELAY, append, append_all, append_due, message};
 pub use forget::{Forgotten, forget_subject};
 pub use lease::RelayDatabaseError;
 pub use ledger::{Backlog, OutboxRow, RowState, Unpublished, backlog, retry_failed, rows_of, unpublished};

@@ -21,7 +21,7 @@ const FORGET_AT_ONCE: i64 = 1_000;
 
 /// Maintains until `stop`. Failures are logged and tried again: soon at first, because a new outbox has no week yet, then
 /// ever later, because trying to drop a week that somebody reads holds up the others for a moment.
-pub async fn keep_in_order(pool: PgPool, clock: Clock, stop: CancellationToken) {
+pub async fn keep_in_order(pool: PgPool, service: &'static str, clock: Clock, stop: CancellationToken) {
     let mut maintain = tokio::time::interval(MAINTAIN_EVERY);
     let mut measure = tokio::time::interval(MEASURE_EVERY);
     let mut failures = 0;
@@ -36,7 +36,7 @@ pub async fn keep_in_order(pool: PgPool, clock: Clock, stop: CancellationToken) 
                 }
                 done
             }
-            _ = measure.tick() => measure_once(&pool).await,
+            _ = measure.tick() => measure_once(&pool, service).await,
         };
         if let Err(error) = done {
             tracing::warn!(error = format!("{error:#}"), "outbox maintenance failed; trying again later");
@@ -84,7 +84,7 @@ async fn forget_envelopes(pool: &PgPool) -> Result<u64, sqlx::Error> {
     Ok(done.rows_affected())
 }
 
-async fn measure_once(pool: &PgPool) -> Result<(), MaintenanceError> {
+async fn measure_once(pool: &PgPool, service: &'static str) -> Result<(), MaintenanceError> {
     let row = sqlx::query!(
         r#"SELECT (SELECT count(*) FROM outbox WHERE status = 'pending') AS "pending!",
                   (SELECT count(*) FROM outbox WHERE status = 'pending' AND not_before > now()) AS "delayed!",
@@ -100,9 +100,9 @@ async fn measure_once(pool: &PgPool) -> Result<(), MaintenanceError> {
     )
     .fetch_one(pool)
     .await?;
-    gauge!("outbox_pending").set(row.pending as f64);
-    gauge!("outbox_delayed").set(row.delayed as f64);
-    gauge!("outbox_failed").set(row.failed as f64);
-    gauge!("outbox_oldest_pending_seconds").set(row.oldest_seconds);
+    gauge!("outbox_pending", "service" => service).set(row.pending as f64);
+    gauge!("outbox_delayed", "service" => service).set(row.delayed as f64);
+    gauge!("outbox_failed", "service" => service).set(row.failed as f64);
+    gauge!("outbox_oldest_pending_seconds", "service" => service).set(row.oldest_seconds);
     Ok(())
 }

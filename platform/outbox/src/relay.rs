@@ -64,6 +64,7 @@ pub struct Relay {
     settings: RelaySettings,
     clock: Clock,
     labels: BusLabels,
+    service: &'static str,
 }
 
 /// What one round did.
@@ -82,7 +83,7 @@ const SHOWN_ERROR: usize = 500;
 
 impl Relay {
     pub fn new(pool: PgPool, publisher: Arc<dyn Publisher>, settings: RelaySettings, clock: Clock) -> Self {
-        Self { pool, publisher, settings, clock, labels: BusLabels::default() }
+        Self { pool, publisher, settings, clock, labels: BusLabels::default(), service: "unknown" }
     }
 
     #[must_use]
@@ -90,9 +91,16 @@ impl Relay {
         Self { labels, ..self }
     }
 
+    /// Whose outbox it is, which gauges carry: one process may relay for several, and the last that set one would speak
+    /// for all.
+    #[must_use]
+    pub fn of(self, service: &'static str) -> Self {
+        Self { service, ..self }
+    }
+
     /// Relays until `stop`, then finishes what is claimed and returns. Survives outages of the database and of the bus.
     pub async fn run(self, wake: Wake, stop: CancellationToken) {
-        let maintenance = keep_in_order(self.pool.clone(), self.clock.clone(), stop.clone());
+        let maintenance = keep_in_order(self.pool.clone(), self.service, self.clock.clone(), stop.clone());
         tokio::join!(self.relay(wake, stop), maintenance);
     }
 

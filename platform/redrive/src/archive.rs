@@ -106,21 +106,16 @@ pub(crate) async fn expire(pool: &PgPool, before: OffsetDateTime) -> Result<u64,
     Ok(archived.rows_affected() + edits.rows_affected())
 }
 
-/// Takes away every message of a subject: archive, edits, journal. What was done stays on record, by event ids. For whoever
-/// erases a user, in the transaction of the erasure. Idempotent; answers how many rows went.
-pub async fn erase_subject(connection: &mut PgConnection, subject: &str) -> Result<u64, sqlx::Error> {
+/// Takes away every message of these subjects: archive, edits, journal. What was done stays on record, by event ids. For
+/// whoever erases users, in the transaction of the erasure. Idempotent; answers how many rows went.
+pub async fn erase_subjects(connection: &mut PgConnection, subjects: &[String]) -> Result<u64, sqlx::Error> {
     let mut gone = 0;
-    gone += sqlx::query!("DELETE FROM redrive_archive WHERE subject = $1", subject)
-        .execute(&mut *connection)
-        .await?
-        .rows_affected();
-    gone += sqlx::query!("DELETE FROM redrive_edits WHERE subject = $1", subject)
-        .execute(&mut *connection)
-        .await?
-        .rows_affected();
-    gone += sqlx::query!("DELETE FROM redrive_journal WHERE subject = $1", subject)
-        .execute(&mut *connection)
-        .await?
-        .rows_affected();
+    for statement in [
+        sqlx::query!("DELETE FROM redrive_archive WHERE subject = ANY($1)", subjects),
+        sqlx::query!("DELETE FROM redrive_edits WHERE subject = ANY($1)", subjects),
+        sqlx::query!("DELETE FROM redrive_journal WHERE subject = ANY($1)", subjects),
+    ] {
+        gone += statement.execute(&mut *connection).await?.rows_affected();
+    }
     Ok(gone)
 }

@@ -42,7 +42,7 @@ pub use filter::{Attempts, Filter, InvalidAttempts};
 pub use groups::{Group, Groups};
 pub use letter::{DeadLetter, Reason};
 pub use operation::{Operation, OperationError, Places};
-pub use pace::{InvalidRamp, Pace, Ramp};
+pub use pace::{InvalidRamp, Metronome, Pace, Ramp};
 pub use plan::{FORMAT as PLAN_FORMAT, Plan, Planned, Verb};
 pub use snapshot::{Look, Saw, Snapshot, SnapshotError};
 pub use spool::Stored;

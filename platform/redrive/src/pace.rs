@@ -48,7 +48,7 @@ impl Pace {
     }
 
     /// How many letters go together: with a slow rate few, so that they spread and an end comes soon.
-    pub(crate) fn together(&self) -> usize {
+    pub fn together(&self) -> usize {
         match self.rate {
             Some(rate) => (rate.get() as usize / 10).clamp(1, TOGETHER),
             None => TOGETHER,
@@ -60,7 +60,7 @@ impl Pace {
         if self.rate.is_some() { 1 } else { AT_A_TIME }
     }
 
-    pub(crate) fn metronome(&self) -> Metronome {
+    pub fn metronome(&self) -> Metronome {
         let each = self.rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
         Metronome { each, next: Instant::now() }
     }
@@ -68,7 +68,7 @@ impl Pace {
 
 /// Says when the next letters may go.
 #[derive(Debug)]
-pub(crate) struct Metronome {
+pub struct Metronome {
     each: Duration,
     next: Instant,
 }

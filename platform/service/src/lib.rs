@@ -4,11 +4,14 @@
 //! ([`postgres`]), bind its port ([`http`]). Last: stop accepting, finish what is in hand, exit with a code that tells
 //! whether anything was lost ([`lifecycle`]). In between, every error answer is a [`problem`] document, and [`health`]
 //! says whether to send traffic here. Keys that services sign, seal and open with are folders of files ([`key_files`]).
+//! A [`card_number`] is found wherever somebody wrote one.
 //!
 //! This crate knows no service and no event. Nothing in it is global but what the libraries below make so (the log
 //! subscriber, the metrics recorder): tokens, settings and pools are passed as arguments.
 
 pub mod access_token;
+pub mod cache;
+pub mod card_number;
 pub mod docs;
 mod error_chain;
 pub mod health;
@@ -17,6 +20,8 @@ pub mod key_files;
 pub mod lifecycle;
 pub mod postgres;
 pub mod problem;
+pub mod rate_limit;
+pub mod redis;
 pub mod settings;
 pub mod telemetry;
 

@@ -18,7 +18,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub use json::Json;
+pub use json::{Json, JsonText};
 pub use kind::Kind;
 pub use query::Query;
 
@@ -39,11 +39,15 @@ pub struct Problem {
     status: u16,
     /// What to do about this one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
+    detail: Option<Box<str>>,
     /// The fields at fault.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
-    errors: Vec<FieldError>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false, value_type = Vec<FieldError>)]
+    errors: Box<[FieldError]>,
+    /// The limits that were exceeded.
+    #[serde(rename = "violated-policies", skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false, value_type = Vec<String>, example = json!(["login-ip"]))]
+    violated_policies: Box<[&'static str]>,
     #[serde(skip)]
     retry_after: Option<u32>,
     #[serde(skip)]
@@ -71,7 +75,8 @@ impl Problem {
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: None,
-            errors: Vec::new(),
+            errors: Box::default(),
+            violated_policies: Box::default(),
             retry_after: None,
             challenge: None,
         }
@@ -81,11 +86,16 @@ impl Problem {
         Self {
             kind: kind.urn(),
             title: kind.title,
-            detail: kind.detail.map(str::to_owned),
+            detail: kind.detail.map(Box::from),
             // RFC 9110, 15.5.2: no 401 without one.
             challenge: (kind.status == StatusCode::UNAUTHORIZED).then_some("Bearer"),
             ..Self::of(kind.status)
         }
+    }
+
+    #[must_use]
+    pub(crate) fn violated_policies(self, violated_policies: Vec<&'static str>) -> Self {
+        Self { violated_policies: violated_policies.into(), ..self }
     }
 
     /// A kind of problem with a name of its own, which clients may rely on.
@@ -95,7 +105,7 @@ impl Problem {
 
     /// 422: the body can be read, but these fields are not what they should be.
     pub fn invalid_fields(errors: Vec<FieldError>) -> Self {
-        Self { errors, ..Self::new(&kind::INVALID_FIELDS) }
+        Self { errors: errors.into(), ..Self::new(&kind::INVALID_FIELDS) }
     }
 
     /// 503: too much at once. Trying again later helps.
@@ -122,7 +132,7 @@ impl Problem {
 
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.detail = Some(detail.into().into());
         self
     }
 

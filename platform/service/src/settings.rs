@@ -7,10 +7,12 @@
 mod app_env;
 mod env;
 mod error;
+mod this_machine;
 mod together;
 
 pub use app_env::AppEnv;
 pub use env::Env;
 pub(crate) use env::number_within;
 pub use error::{SettingError, SettingErrors};
+pub(crate) use this_machine::is_this_machine;
 pub use together::{Together, all};

@@ -8,6 +8,7 @@
 //! may hold more than a trace should (a statement, an address) can't get into one by being logged.
 
 mod collector;
+mod json_lines;
 mod logging;
 mod metrics;
 pub(crate) mod traces;

@@ -56,6 +56,12 @@ impl Consumer {
         self.handlers.values().map(|handler| handler.reading())
     }
 
+    /// Whether its handler of this event has an effect outside of its database, such as a mail.
+    pub fn performs(&self, event_type: &EventType) -> bool {
+        let shape = self.handlers.get(event_type.as_str()).map(|handler| handler.shape());
+        matches!(shape, Some(Shape::Perform { .. }))
+    }
+
     pub(crate) fn handler(&self, event_type: &str) -> Option<&Arc<dyn AnyHandler>> {
         self.handlers.get(event_type)
     }

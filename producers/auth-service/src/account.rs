@@ -6,6 +6,7 @@
 pub mod administration;
 mod email_address;
 pub mod profile;
+pub(crate) mod profiles;
 pub mod registration;
 pub mod verification;
 

@@ -18,29 +18,31 @@ use std::sync::Arc;
 
 use axum::{Extension, Router, middleware::from_fn_with_state};
 use service::{
+    access_token::AccessTokenScheme,
     docs,
     health::{self, Health},
     http::{self, HttpSettings},
     postgres,
     problem::{self, Json, Problem},
+    rate_limit::{self, RateLimiter, Rule},
+    redis::{self, Redis},
     telemetry::Metrics,
 };
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use utoipa::{
-    Modify, OpenApi, openapi,
-    openapi::{
-        RefOr, Schema,
-        security::{Http, HttpAuthScheme, SecurityScheme},
-    },
+    OpenApi, openapi,
+    openapi::{RefOr, Schema},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use caller::Authentication;
+use caller::{Authentication, Counts, LetsIn};
 
 use crate::{
     Login, MailerKey, PasswordChange, PasswordHasher, PasswordPolicy, PasswordReset, Pseudonyms, Refreshing,
-    Registration, Store, TokenIssuer, Verification, VerificationRule,
+    Registration, RequestWorker, Store, TokenIssuer, Verification, VerificationRule,
+    account_requests::AccountRequests,
+    limits::{self, LOGIN_IP, MAIL_IP, REFRESH_IP, REGISTER_IP, TOKEN_IP},
 };
 
 #[derive(OpenApi)]
@@ -53,7 +55,7 @@ use crate::{
                        whether an address has an account."
     ),
     components(schemas(Problem)),
-    modifiers(&AccessToken),
+    modifiers(&AccessTokenScheme),
     tags(
         (name = "accounts", description = "Registering, and verifying an address"),
         (name = "sessions", description = "Signing in, going on, signing out"),
@@ -64,17 +66,6 @@ use crate::{
     )
 )]
 struct Description;
-
-struct AccessToken;
-
-impl Modify for AccessToken {
-    fn modify(&self, api: &mut openapi::OpenApi) {
-        let mut bearer = Http::new(HttpAuthScheme::Bearer);
-        bearer.bearer_format = Some("JWT".to_owned());
-        let components = api.components.get_or_insert_default();
-        components.add_security_scheme("accessToken", SecurityScheme::Http(bearer));
-    }
-}
 
 /// The use cases behind the routes.
 #[derive(Clone)]
@@ -89,6 +80,8 @@ pub struct UseCases {
     policy: PasswordPolicy,
     pseudonyms: Pseudonyms,
     issuer: TokenIssuer,
+    limiter: RateLimiter,
+    requests: AccountRequests,
 }
 
 /// What they are made of.
@@ -101,75 +94,112 @@ pub struct Parts {
     pub pseudonyms: Pseudonyms,
     pub issuer: TokenIssuer,
     pub mailer: MailerKey,
+    pub limiter: RateLimiter,
 }
 
 impl UseCases {
     pub fn of(parts: Parts) -> Self {
-        let Parts { store, hasher, policy, verification, pseudonyms, issuer, mailer } = parts;
+        let Parts { store, hasher, policy, verification, pseudonyms, issuer, mailer, limiter } = parts;
         let (s, h, p, m) = (|| store.clone(), || hasher.clone(), || pseudonyms.clone(), || mailer.clone());
+        let requests = AccountRequests::new(s());
         Self {
             registration: Registration::new(s(), h(), p(), m()),
-            verification: Verification::new(s(), p(), m()),
+            verification: Verification::new(s(), p(), m(), requests.clone()),
             login: Login::new(s(), h(), p(), issuer.clone(), verification),
             refreshing: Refreshing::new(s(), issuer.clone()),
-            password_reset: PasswordReset::new(s(), h(), policy, p(), m()),
+            password_reset: PasswordReset::new(s(), h(), policy, p(), m(), requests.clone()),
             password_change: PasswordChange::new(s(), h(), policy, p()),
             policy,
             pseudonyms: p(),
             issuer,
+            limiter,
             store: s(),
+            requests,
         }
+    }
+
+    /// Does what these only take down: at least one has to run for each database.
+    pub fn request_worker(&self) -> RequestWorker {
+        RequestWorker::new(self.requests.clone(), self.password_reset.clone(), self.verification.clone())
     }
 }
 
-/// What the service needs in order to be ready.
-pub fn health(pool: PgPool, soft: CancellationToken) -> Health {
-    Health::new(soft).check("postgres", move || {
+/// What the service needs in order to be ready, and Redis, without which it is ready too.
+pub fn health(pool: PgPool, redis: Option<Redis>, soft: CancellationToken) -> Health {
+    let health = Health::new(soft).check("postgres", move || {
         let pool = pool.clone();
         async move { postgres::check(&pool).await }
+    });
+    health.check("redis", move || {
+        let redis = redis.clone();
+        async move { redis::check(redis.as_ref()).await }
     })
 }
 
 /// Everything that auth-service answers to strangers.
 pub fn router(use_cases: UseCases, settings: &HttpSettings) -> Router {
-    let authentication = Authentication::new(&use_cases.store, &use_cases.issuer);
+    let authentication = Authentication::new(&use_cases.store, &use_cases.issuer, &use_cases.limiter);
+    let by_network = |rule: &'static Rule| {
+        let state = (use_cases.limiter.clone(), rule);
+        from_fn_with_state(state, rate_limit::by_network)
+    };
     let UseCases { store, registration, verification, login, refreshing, .. } = use_cases.clone();
     let UseCases { password_reset, password_change, policy, pseudonyms, issuer, .. } = use_cases;
 
     let open = OpenApiRouter::with_openapi(Description::openapi())
-        .merge(OpenApiRouter::new().routes(routes!(accounts::register)).with_state((registration, policy)))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(accounts::register))
+                .with_state((registration, policy))
+                .layer(by_network(&REGISTER_IP)),
+        )
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(mails::verify_email))
-                .routes(routes!(mails::resend_verification))
-                .with_state(verification.clone()),
+                .with_state(verification.clone())
+                .merge(
+                    OpenApiRouter::new().routes(routes!(passwords::reset_password)).with_state(password_reset.clone()),
+                )
+                .layer(by_network(&TOKEN_IP)),
         )
-        .merge(OpenApiRouter::new().routes(routes!(sessions::log_in)).with_state(login))
-        .merge(OpenApiRouter::new().routes(routes!(sessions::refresh)).with_state(refreshing))
-        .merge(OpenApiRouter::new().routes(routes!(sessions::log_out)).with_state(store.clone()))
         .merge(
             OpenApiRouter::new()
-                .routes(routes!(passwords::forgot_password))
-                .routes(routes!(passwords::reset_password))
-                .with_state(password_reset),
+                .routes(routes!(mails::resend_verification))
+                .with_state(verification.clone())
+                .merge(OpenApiRouter::new().routes(routes!(passwords::forgot_password)).with_state(password_reset))
+                .layer(by_network(&MAIL_IP)),
+        )
+        .merge(OpenApiRouter::new().routes(routes!(sessions::log_in)).with_state(login).layer(by_network(&LOGIN_IP)))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(sessions::refresh))
+                .with_state(refreshing)
+                .merge(OpenApiRouter::new().routes(routes!(sessions::log_out)).with_state(store.clone()))
+                .layer(by_network(&REFRESH_IP)),
         )
         .merge(OpenApiRouter::new().routes(routes!(well_known::keys)).with_state((issuer, store.clone())))
         .routes(routes!(describe));
 
+    let guarded_by = |gate| from_fn_with_state(gate, caller::authenticate);
+    let gate = |lets_in, counts| guarded_by(authentication.gate(lets_in, counts));
+    let showing_profile = authentication.gate(LetsIn::Everybody, Counts::AtOnce).fetching_profile();
+    let profile =
+        OpenApiRouter::new().routes(routes!(me::show)).with_state(store.clone()).layer(guarded_by(showing_profile));
     let own = OpenApiRouter::new()
         .merge(OpenApiRouter::new().routes(routes!(sessions::log_out_everywhere)).with_state(store.clone()))
-        .merge(OpenApiRouter::new().routes(routes!(passwords::change_password)).with_state(password_change))
-        .merge(OpenApiRouter::new().routes(routes!(me::request_email_change)).with_state(verification))
         .merge(
             OpenApiRouter::new()
-                .routes(routes!(me::show))
                 .routes(routes!(me::deactivate))
                 .routes(routes!(me::sessions))
                 .routes(routes!(me::revoke_session))
                 .with_state(store.clone()),
         )
         .merge(OpenApiRouter::new().routes(routes!(me::erase)).with_state((store.clone(), pseudonyms)))
-        .layer(from_fn_with_state(authentication.clone(), caller::authenticate));
+        .layer(gate(LetsIn::Everybody, Counts::AtOnce));
+    let own_counted_by_more = OpenApiRouter::new()
+        .merge(OpenApiRouter::new().routes(routes!(passwords::change_password)).with_state(password_change))
+        .merge(OpenApiRouter::new().routes(routes!(me::request_email_change)).with_state(verification))
+        .layer(gate(LetsIn::Everybody, Counts::InHandler));
 
     let admin = OpenApiRouter::new()
         .routes(routes!(admin::users))
@@ -180,10 +210,12 @@ pub fn router(use_cases: UseCases, settings: &HttpSettings) -> Router {
         .routes(routes!(admin::audit))
         .routes(routes!(admin::erasures))
         .with_state(store)
-        .layer(from_fn_with_state(authentication, caller::authenticate_administrator));
+        .layer(gate(LetsIn::Administrators, Counts::AtOnce));
 
-    let (router, mut description) = open.merge(own).merge(admin).split_for_parts();
+    let (router, mut description) =
+        open.merge(profile).merge(own).merge(own_counted_by_more).merge(admin).split_for_parts();
     problem::openapi::describe(&mut description, problems::ALL);
+    rate_limit::describe(&mut description, limits::ALL);
     tell_policy(&mut description, policy);
     let page = docs::page(&description);
     http::app(router.merge(page).layer(Extension(Arc::new(description))), settings)
@@ -205,7 +237,7 @@ fn tell_policy(description: &mut openapi::OpenApi, policy: PasswordPolicy) {
 
 /// What is for the inside only: health and metrics.
 pub fn internal_router(health: Health, metrics: Metrics, settings: &HttpSettings) -> Router {
-    http::app(health::routes(health, metrics).into(), settings)
+    http::app(health::routes(health, metrics).into(), &settings.for_the_inside())
 }
 
 /// This description.

@@ -2,13 +2,17 @@
 
 use outbox::Wake;
 use schemas::{Clock, Envelope, Event, Header, Sequence, event_id};
+use service::cache::{Cache, Version};
 use sqlx::{PgConnection, PgPool, PgTransaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    Failure, NAME, Origin,
-    account::Account,
+    EmailAddress, Failure, NAME, Origin,
+    account::{
+        Account,
+        profiles::{Profiles, email_key, id_key},
+    },
     audit::{self, Entry},
 };
 
@@ -18,6 +22,7 @@ pub struct Store {
     pub(crate) pool: PgPool,
     pub(crate) clock: Clock,
     relay: Wake,
+    cache: Cache,
 }
 
 /// A transaction, and who caused it. Dropped without [`commit`](Self::commit), nothing happened.
@@ -26,13 +31,20 @@ pub(crate) struct Change<'a> {
     origin: &'a Origin,
     now: OffsetDateTime,
     emitted: bool,
-    relay: &'a Wake,
+    /// What is kept of accounts, and older than this change makes them.
+    stale: Vec<(String, Version)>,
+    store: &'a Store,
 }
 
 impl Store {
-    /// `relay` is woken after each commit that has an event.
-    pub fn new(pool: PgPool, relay: Wake, clock: Clock) -> Self {
-        Self { pool, clock, relay }
+    /// `relay` is woken after each commit that has an event; what `cache` keeps of an account is forgotten after each that
+    /// changes it.
+    pub fn new(pool: PgPool, relay: Wake, clock: Clock, cache: Cache) -> Self {
+        Self { pool, clock, relay, cache }
+    }
+
+    pub(crate) fn profiles(&self) -> Profiles {
+        Profiles::new(self.pool.clone(), self.cache.clone())
     }
 
     pub fn pool(&self) -> &PgPool {
@@ -46,7 +58,7 @@ impl Store {
 
     pub(crate) async fn begin<'a>(&'a self, origin: &'a Origin) -> Result<Change<'a>, Failure> {
         let transaction = self.pool.begin().await?;
-        Ok(Change { transaction, origin, now: self.now(), emitted: false, relay: &self.relay })
+        Ok(Change { transaction, origin, now: self.now(), emitted: false, stale: Vec::new(), store: self })
     }
 }
 
@@ -86,7 +98,23 @@ impl Change<'_> {
         .execute(&mut *self.transaction)
         .await?;
         account.sequence = sequence;
+        self.outdates(id_key(account.id), sequence);
+        self.outdates_address(&account.email, sequence);
         self.append(id, sequence, event).await
+    }
+
+    /// What is kept under an address is of an account that does not have it any more.
+    pub fn outdates_address(&mut self, email: &EmailAddress, sequence: Sequence) {
+        self.outdates(email_key(email), sequence);
+    }
+
+    /// Nothing of the account is to be kept any more.
+    pub fn outdates_for_good(&mut self, account: Uuid) {
+        self.stale.push((id_key(account), Version::LAST));
+    }
+
+    fn outdates(&mut self, key: String, sequence: Sequence) {
+        self.stale.push((key, Version(sequence.get())));
     }
 
     /// An event of a version that its account's row says already.
@@ -103,9 +131,16 @@ impl Change<'_> {
     }
 
     pub async fn commit(self) -> Result<(), Failure> {
-        self.transaction.commit().await?;
-        if self.emitted {
-            self.relay.wake();
+        let Self { transaction, emitted, stale, store, .. } = self;
+        transaction.commit().await?;
+        if emitted {
+            store.relay.wake();
+        }
+        // Not before: whoever read the old row meanwhile would put it back. Each is forgotten once, by its last version.
+        for (at, (key, version)) in stale.iter().enumerate() {
+            if !stale[at + 1..].iter().any(|(later, _)| later == key) {
+                store.cache.del(&[key.as_str()], *version).await;
+            }
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Deleting an account for good, and the ledger of who has followed.
 //!
 //! In one transaction, everything that tells of a person leaves `auth_db`: the account's row keeps its id, its status and its
-//! sequence; tokens, sessions, roles and counters go; the audit trail keeps what was done and forgets from where; the outbox
+//! sequence; tokens, sessions, roles, counters and what was asked for go; the audit trail keeps what was done and forgets from where; the outbox
 //! forgets what it still holds, and lets what was not published yet go, because the event that is written last says all
 //! that matters. The address is free again.
 //!
@@ -21,6 +21,7 @@ pub use ledger::{Erasure, ErasureFilter, announce_open, list};
 use crate::{
     Failure, Origin, Pseudonyms,
     account::administration::{has_administrator, lock_role},
+    account_requests,
     audit::{self, Action, Entry},
     change::Store,
     lockout,
@@ -65,6 +66,7 @@ pub async fn erase(store: &Store, pseudonyms: &Pseudonyms, account: Uuid, origin
     ] {
         statement.execute(change.connection()).await?;
     }
+    account_requests::forget(change.connection(), id, &account.email).await?;
     lockout::forget(change.connection(), pseudonym).await?;
     outbox::forget_subject(change.connection(), &id.to_string()).await?;
 
@@ -72,7 +74,7 @@ pub async fn erase(store: &Store, pseudonyms: &Pseudonyms, account: Uuid, origin
     sqlx::query!(
         "UPDATE users
             SET status = 'deleted', email = NULL, password_hash = NULL, email_verified_at = NULL, display_name = NULL,
-                locale = NULL, min_token_version = min_token_version + 1, sequence = $2, updated_at = $3
+                locale = NULL, deactivation_reason = NULL, min_token_version = min_token_version + 1, sequence = $2, updated_at = $3
           WHERE id = $1",
         id,
         sequence.get(),
@@ -84,6 +86,8 @@ pub async fn erase(store: &Store, pseudonyms: &Pseudonyms, account: Uuid, origin
     ledger::open(change.connection(), erasure_id, id, now, now + DUE_AFTER).await?;
     let event = UserDeletedV1 { user_id: id, timestamp: now, source: ServiceName::AUTH_SERVICE, erasure_id };
     change.append(change.new_event_id(), sequence, &event).await?;
+    change.outdates_address(&account.email, sequence);
+    change.outdates_for_good(id);
     change.audit(Entry::success(Action::Delete, id)).await?;
     // Last, so that the entry of the deletion itself tells no more than the others.
     audit::forget(change.connection(), id, pseudonym).await?;

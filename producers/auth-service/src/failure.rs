@@ -2,7 +2,7 @@ use sealing::SealError;
 
 use crate::{
     HashError,
-    password::hashing::{UnreadableHash, VerifyError},
+    password::{argon2id::UnreadableHash, hashing::VerifyError},
     secret_token::NoRandomBytes,
 };
 
@@ -18,6 +18,8 @@ pub enum Failure {
     Database(#[from] sqlx::Error),
     #[error("a stored account can't be read: its {0} is not what it should be")]
     StoredAccount(&'static str),
+    #[error("a stored request can't be read: its {0} is not what it should be")]
+    StoredRequest(&'static str),
     #[error("an event could not be built")]
     Event(#[from] serde_json::Error),
     #[error("an event could not be appended to the outbox")]

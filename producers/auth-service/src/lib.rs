@@ -5,17 +5,21 @@
 //! token was used twice, is committed as well.
 //!
 //! Invariant: nobody learns from this API whether an address has an account. Registering, asking for a mail and signing in
-//! answer the same either way, and hash the same; what differs goes by mail to the owner of the address.
+//! answer the same either way, and hash the same; asking for a mail is only written down in the request, and done afterwards
+//! (`account_requests`). What differs goes by mail to the owner of the address.
 //!
 //! No secret leaves in clear: passwords are kept as Argon2id hashes, tokens as SHA-256 hashes, tokens for the mailer go
 //! sealed. This crate owns the tables of `auth_db`. It knows nothing of the bus, but for the one event that it listens to.
 
 mod account;
+mod account_requests;
 mod api;
 mod audit;
 mod change;
+pub mod current_state;
 mod erasure;
 mod failure;
+mod limits;
 mod lockout;
 mod mail_requests;
 mod measure;
@@ -38,9 +42,11 @@ pub use account::{
     EmailAddress, InvalidEmailAddress,
     administration::{self, Administered, By},
     profile::{self, Profile, ProfileFilter},
+    profiles::CACHE as USER_CACHE,
     registration::{Applicant, Registered, Registration},
     verification::{Verification, VerificationRule},
 };
+pub use account_requests::{RequestRound, RequestWorker};
 pub use api::{Parts, UseCases, health, internal_router, router};
 pub use audit::{AuditEntry, AuditFilter};
 pub use change::Store;
@@ -55,6 +61,8 @@ pub use password::{
 };
 pub use pseudonym::{Pseudonyms, UnfitPseudonymKey};
 pub use retention::Retention;
+#[doc(hidden)]
+pub use secret_token::read_and_printed_again;
 pub use session::{TokenIssuer, Tokens, list::Session, login::Login, refresh::Refreshing};
 pub use settings::{AuthKeys, AuthSettings, PseudonymKey, PseudonymKeyError};
 pub use signing::{

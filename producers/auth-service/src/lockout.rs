@@ -113,13 +113,36 @@ pub(crate) async fn may_write(
         "INSERT INTO rate_limits AS l (key, count, last_at) VALUES ($1, 1, $2)
          ON CONFLICT (key) DO UPDATE SET count = l.count + 1, last_at = $2 WHERE l.last_at <= $3
          RETURNING count",
-        format!("{}:{email}", letter.key()),
+        letter_key(letter, email),
         now,
         now - letter.spacing(),
     )
     .fetch_optional(connection)
     .await?;
     Ok(counted.is_some())
+}
+
+/// The address is written to because it was registered. Counted as a verification, and as a registration that would be
+/// repeated.
+pub(crate) async fn count_first_letters(
+    connection: &mut PgConnection,
+    email: Pseudonym,
+    now: OffsetDateTime,
+) -> Result<(), Failure> {
+    let keys = [Letter::EmailVerification, Letter::RegistrationRepeated].map(|letter| letter_key(letter, email));
+    sqlx::query!(
+        "INSERT INTO rate_limits AS l (key, count, last_at) SELECT key, 1, $2 FROM unnest($1::text[]) AS k (key)
+         ON CONFLICT (key) DO UPDATE SET count = l.count + 1, last_at = $2",
+        &keys,
+        now
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn letter_key(letter: Letter, email: Pseudonym) -> String {
+    format!("{}:{email}", letter.key())
 }
 
 fn login_key(email: Pseudonym) -> String {

@@ -9,12 +9,14 @@ mod mailer_key;
 use schemas::{Locale, ServiceName, UserEmailVerificationRequestedV1, UserPasswordResetRequestedV1};
 use sealing::{Context, purpose};
 use time::Duration;
+use uuid::Uuid;
 
 pub use mailer_key::{EXTENSION as PUBLIC_KEY_EXTENSION, MailerKey, MailerKeyError, MailerKeySource};
 
 use crate::{
     EmailAddress, Failure,
     account::Account,
+    account_requests::withdraw_address_changes,
     change::Change,
     secret_token::{EmailVerification, PasswordReset, SecretToken},
 };
@@ -31,6 +33,30 @@ pub(crate) async fn request_verification(
     mailer: &MailerKey,
 ) -> Result<(), Failure> {
     end_verifications(change, account).await?;
+    let (event_id, event) = verification(change, account, email, locale, mailer).await?;
+    change.emit_as(event_id, account, &event).await
+}
+
+/// As [`request_verification`], of an account that is made in this change: there are no earlier ones, and its row says the
+/// event's version already.
+pub(crate) async fn request_first_verification(
+    change: &mut Change<'_>,
+    account: &Account,
+    email: EmailAddress,
+    mailer: &MailerKey,
+) -> Result<(), Failure> {
+    let (event_id, event) = verification(change, account, email, None, mailer).await?;
+    change.append(event_id, account.sequence, &event).await
+}
+
+/// Writes the token's hash down; answers the event that brings the token to the mailer, with its id.
+async fn verification(
+    change: &mut Change<'_>,
+    account: &Account,
+    email: EmailAddress,
+    locale: Option<Locale>,
+    mailer: &MailerKey,
+) -> Result<(Uuid, UserEmailVerificationRequestedV1), Failure> {
     let token = SecretToken::<EmailVerification>::generate()?;
     let (now, event_id) = (change.now(), change.new_event_id());
     let (request_id, expires_at) = (change.new_event_id(), now + VERIFICATION_LIFE);
@@ -57,7 +83,7 @@ pub(crate) async fn request_verification(
         expires_at,
         locale: locale.or_else(|| account.locale.clone()),
     };
-    change.emit_as(event_id, account, &event).await
+    Ok((event_id, event))
 }
 
 /// Has a mail sent by which its reader sets a new password.
@@ -109,9 +135,11 @@ pub(crate) async fn end_verifications(change: &mut Change<'_>, account: &Account
     Ok(())
 }
 
-/// Links that would change the account's address lead nowhere any more; one that verifies the address it has still does.
+/// Links that would change the account's address lead nowhere any more, and those that were asked for are not mailed; a link
+/// that verifies the address it has is still good.
 /// Whoever is shut out, by another password or by the end of all sessions, may have asked for such a link to their own mailbox.
 pub(crate) async fn end_address_changes(change: &mut Change<'_>, account: &Account) -> Result<(), Failure> {
+    withdraw_address_changes(change.connection(), account.id).await?;
     let now = change.now();
     sqlx::query!(
         "UPDATE email_verification_tokens SET ended_at = $3 WHERE user_id = $1 AND email <> $2 AND ended_at IS NULL",

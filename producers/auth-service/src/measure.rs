@@ -3,6 +3,8 @@
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
 
+use crate::account_requests;
+
 /// Says what each metric means, to whoever exports them. Call it once, in a process that runs auth-service.
 pub fn describe_metrics() {
     describe_counter!("logins_total", Unit::Count, "Attempts to sign in, by what became of them");
@@ -11,11 +13,6 @@ pub fn describe_metrics() {
         "refresh_token_reuses_total",
         Unit::Count,
         "Sessions that were ended because a refresh token was used again"
-    );
-    describe_counter!(
-        "access_tokens_refused_total",
-        Unit::Count,
-        "Access tokens that were refused: not ours, expired, or of a session or a version that has ended"
     );
     describe_histogram!("password_hash_seconds", Unit::Seconds, "Computing one hash of a password, without its wait");
     describe_counter!(
@@ -28,9 +25,21 @@ pub fn describe_metrics() {
         Unit::Seconds,
         "Age of the oldest erasure that some service has not answered, as of the last look, which is hourly"
     );
+    describe_counter!(
+        "account_requests_total",
+        Unit::Count,
+        "Requests for mails that were taken in hand, by what was asked for and what became of it"
+    );
+    describe_gauge!(
+        "account_requests_waiting",
+        Unit::Count,
+        "Requests for mails that are written down and not done yet"
+    );
+    describe_gauge!("account_requests_oldest_seconds", Unit::Seconds, "Age of the oldest of them");
     describe_counter!("retention_rows_total", Unit::Count, "Rows that were deleted or made coarser for their age");
     // Each is an alarm by its first increase, and a counter that appears with that has none.
-    for name in ["refresh_token_reuses_total", "access_tokens_refused_total", "password_hashes_refused_total"] {
+    for name in ["refresh_token_reuses_total", "password_hashes_refused_total"] {
         counter!(name).increment(0);
     }
+    account_requests::begin_counting();
 }

@@ -1,9 +1,11 @@
 //! Passwords: what may be one, how they are hashed, and how one is replaced by another.
 
+pub(crate) mod argon2id;
 mod changing;
 pub(crate) mod hashing;
 mod policy;
 mod reset;
+mod threads;
 
 use schemas::{ServiceName, UserPasswordChangedV1};
 use secrecy::{ExposeSecret, SecretString};

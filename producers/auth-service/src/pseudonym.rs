@@ -35,6 +35,15 @@ impl Pseudonyms {
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &key)))
     }
 
+    /// A secret for another use, which all instances make from the same key and from which the key does not follow.
+    pub fn derive(&self, use_of_it: &str) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.0);
+        // No address begins like this.
+        context.update(b"\0derived\0");
+        context.update(use_of_it.as_bytes());
+        context.sign().as_ref().try_into().expect("a tag of SHA-256 has 32 bytes")
+    }
+
     /// The text of a new key.
     pub fn generate() -> Result<SecretString, NoRandomBytes> {
         Ok(SecretString::from(STANDARD.encode(random_bytes::<SHORTEST_KEY>()?)))

@@ -98,6 +98,16 @@ fn text<P: Purpose>(secret: &SecretBox<[u8; SECRET]>) -> SecretString {
     SecretString::from(format!("{body}_{}", checksum.map(char::from).iter().collect::<String>()))
 }
 
+/// What those who take a token of each purpose, told by its prefix, read in a text; printed again. For tests from outside:
+/// whoever has no other way in tries the parsers by it.
+#[doc(hidden)]
+pub fn read_and_printed_again(text: &SecretString) -> [(&'static str, Option<SecretString>); 3] {
+    fn of<P: Purpose>(text: &SecretString) -> (&'static str, Option<SecretString>) {
+        (P::PREFIX, SecretToken::<P>::parse(text).map(|token| token.text()))
+    }
+    [of::<Refresh>(text), of::<EmailVerification>(text), of::<PasswordReset>(text)]
+}
+
 impl SecretToken<Refresh> {
     /// The token that follows this one: the same for the same salt, and nobody's guess without both. So the one who holds
     /// this token can be given its successor again, by any instance, while the database alone knows neither.

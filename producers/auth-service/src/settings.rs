@@ -1,17 +1,21 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use sealing::SealingKey;
 use secrecy::SecretString;
 use service::{
+    access_token::Parties,
+    cache::user_cache_life,
     http::HttpSettings,
     key_files::KeyFolder,
     postgres::PostgresSettings,
+    rate_limit::RateLimits,
+    redis::RedisSettings,
     settings::{AppEnv, Env, SettingError, SettingErrors, all},
 };
-use url::Url;
 
 use crate::{
     HashLimits, MailerKeySource, PasswordPolicy, Pseudonyms, SigningKeySource, VerificationRule,
@@ -36,6 +40,11 @@ pub struct AuthSettings {
     /// `AUTH_AUDIENCE`: whom they are for.
     pub audience: String,
     pub keys: AuthKeys,
+    /// `AUTH_REDIS_URL`, or `REDIS_URL`.
+    pub redis: Option<RedisSettings>,
+    pub limits: RateLimits,
+    /// How long data of users is kept in Redis.
+    pub cache_life: Duration,
 }
 
 /// Where the service's keys are.
@@ -97,13 +106,16 @@ impl AuthSettings {
     pub const ADMIN_LISTEN: &str = "AUTH_ADMIN_LISTEN";
 
     pub fn from_env(env: &Env) -> Result<Self, SettingErrors> {
-        let places = all((Self::listen(env), Self::admin_listen(env), HttpSettings::from_env(env)));
+        let places = all((Self::listen(env), Self::admin_listen(env), HttpSettings::of_api(env)));
         let rules = all((PasswordPolicy::from_env(env), verification(env), HashLimits::from_env(env), retention(env)));
-        let tokens = all((issuer(env), audience(env), AuthKeys::from_env(env)));
-        let (places, rules, tokens, database) = all((places, rules, tokens, PostgresSettings::from_env(env, "AUTH")))?;
+        let tokens = all((Parties::from_env(env), AuthKeys::from_env(env)));
+        let shared = all((RedisSettings::from_env(env, "AUTH"), RateLimits::from_env(env), user_cache_life(env)));
+        let database = PostgresSettings::from_env(env, "AUTH");
+        let (places, rules, tokens, shared, database) = all((places, rules, tokens, shared, database))?;
         let (listen, admin_listen, http) = places;
         let (policy, verification, hashing, retention) = rules;
-        let (issuer, audience, keys) = tokens;
+        let (Parties { issuer, audience }, keys) = tokens;
+        let (redis, limits, cache_life) = shared;
         Ok(Self {
             listen,
             admin_listen,
@@ -116,6 +128,9 @@ impl AuthSettings {
             issuer,
             audience,
             keys,
+            redis,
+            limits,
+            cache_life,
         })
     }
 
@@ -225,24 +240,6 @@ fn retention(env: &Env) -> Result<Retention, SettingError> {
     let default = Retention::default();
     let days = env.number_or("AUTH_AUDIT_KEEP_DAYS", default.audit.whole_days(), 31..=3_650)?;
     Ok(Retention { audit: time::Duration::days(days) })
-}
-
-fn issuer(env: &Env) -> Result<String, SettingErrors> {
-    const NAME: &str = "AUTH_ISSUER";
-    let should_be = "the URL that others know this service by, such as https://auth.example.com";
-    let (app_env, issuer) = all((AppEnv::from_env(env), env.optional(NAME)))?;
-    let Some(issuer) = issuer else {
-        return match app_env {
-            AppEnv::Development => Ok("http://127.0.0.1:3001".to_owned()),
-            _ => Err(SettingError::unset(NAME, should_be).into()),
-        };
-    };
-    let is_url = Url::parse(issuer).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if is_url { Ok(issuer.to_owned()) } else { Err(SettingError::wrong(NAME, issuer, should_be).into()) }
-}
-
-fn audience(env: &Env) -> Result<String, SettingError> {
-    Ok(env.optional("AUTH_AUDIENCE")?.unwrap_or("waypost").to_owned())
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ macro_rules! whole_number {
         pub struct $name(i64);
 
         impl $name {
+            /// The highest there is.
+            pub const MAX: Self = Self($crate::value::whole_number::MAX);
+
             pub fn get(self) -> i64 {
                 self.0
             }

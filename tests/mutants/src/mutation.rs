@@ -115,7 +115,12 @@ fn mutated_text(dice: &mut Dice, text: &str) -> String {
 }
 
 pub fn mutate_bytes(dice: &mut Dice, text: &str) -> String {
-    let mut bytes = text.as_bytes().to_vec();
+    String::from_utf8_lossy(&mutated_bytes(dice, text.as_bytes())).into_owned()
+}
+
+/// The same, and text no more than it has to be.
+pub fn mutated_bytes(dice: &mut Dice, bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
     for _ in 0..=dice.below(3) {
         let at = dice.below(bytes.len());
         match dice.below(5) {
@@ -130,5 +135,5 @@ pub fn mutate_bytes(dice: &mut Dice, text: &str) -> String {
             }
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
 }

@@ -104,11 +104,16 @@ async fn tables_of_the_embedded_bus_that_were_changed_or_dropped_are_found_and_m
             "error",
         ),
         (
-            r#"UPDATE bus.subscriptions SET filter_policy = '{"type":["user.left"]}' WHERE queue = 'PREFIXuser-service'"#,
+            r#"UPDATE bus.subscriptions SET filter_policy = '{"type":["user.left"]}'
+                WHERE queue = 'PREFIXuser-service' AND topic = 'PREFIXuser-created'"#,
             "filter-policy",
             "error",
         ),
-        ("DELETE FROM bus.subscriptions WHERE queue = 'PREFIXuser-service'", "subscription-exists", "error"),
+        (
+            "DELETE FROM bus.subscriptions WHERE queue = 'PREFIXuser-service' AND topic = 'PREFIXuser-created'",
+            "subscription-exists",
+            "error",
+        ),
         ("DELETE FROM bus.topics WHERE name = 'PREFIXuser-created'", "topic-exists", "error"),
     ] {
         in_bus(&installation, statement).await;

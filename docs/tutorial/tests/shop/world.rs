@@ -108,14 +108,6 @@ impl World {
         }
     }
 
-    pub async fn until_queue_is_empty(&self) {
-        eventually("an empty queue", async || {
-            let counts = self.queue.counts().await.unwrap();
-            (counts.visible + counts.in_flight == 0).then_some(())
-        })
-        .await;
-    }
-
     /// The first dead letter, with the reason that travels with it.
     pub async fn until_dead_letter(&self) -> (RawMessage, FailureReport) {
         let message = eventually("a dead letter", async || {

@@ -53,9 +53,13 @@ pub fn alarms(topology: &Topology, names: &Names) -> Vec<(String, Value)> {
             "Statistic": "Sum",
             "Period": MINUTE,
         });
-        let description =
-            "SNS could deliver an event neither to its queue nor to where undelivered ones go: it is lost";
-        all.push(alarm(&topic, "lost", description, 1, &json!(0), lost));
+        let description = "An event is lost: SNS could deliver it nowhere";
+        let (id, mut alarm) = alarm(&topic, "lost", description, 1, &json!(0), lost);
+        // Nothing brings the event back, so nobody is told a minute later that all is well.
+        if let Some(properties) = alarm["Properties"].as_object_mut() {
+            properties.remove("OKActions");
+        }
+        all.push((id, alarm));
     }
     all
 }

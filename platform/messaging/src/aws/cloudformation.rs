@@ -30,8 +30,8 @@ pub fn cloudformation_template(topology: &Topology, names: &Names, policies: &BT
     let mut outputs = Map::new();
     for (who, duties) in policies {
         let (id, document) = (format!("Policy{}", camel(who)), policy_document(duties, &placeholder, &place));
+        outputs.insert(id.clone(), json!({ "Value": { "Ref": id } }));
         let description = format!("What {who} may do with topics and queues");
-        outputs.insert(id.clone(), json!({ "Description": description, "Value": { "Ref": id } }));
         let properties = json!({ "Description": description, "PolicyDocument": references.resolve(document) });
         made.insert(id, json!({ "Type": "AWS::IAM::ManagedPolicy", "Properties": properties }));
     }

@@ -1,5 +1,5 @@
 use messaging::{TooLarge, Unsendable};
-use outbox::{AppendError, append};
+use outbox::{AppendError, append, append_all};
 use schemas::Envelope;
 use serde_json::value::to_raw_value;
 
@@ -48,6 +48,31 @@ async fn an_event_that_the_bus_would_refuse_is_refused_and_leaves_no_row() {
     assert_eq!(error, Unsendable::Empty { part: "the attribute `source`".to_owned() });
 
     assert_eq!(outbox.count("true").await, 3, "only the other events have rows");
+}
+
+#[tokio::test]
+async fn many_events_are_appended_at_once_as_each_would_be_or_none_is() {
+    let outbox = outbox().await;
+    let events: Vec<_> = (0..1_500).map(|_| event()).collect();
+    let mut tx = outbox.pool().begin().await.unwrap();
+    append_all(&mut tx, &[]).await.unwrap();
+    append_all(&mut tx, &events[1..]).await.unwrap();
+    append(&mut tx, &events[0]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(outbox.count("status = 'pending' AND not_before IS NULL AND due_at <= now()").await, 1_500);
+    let same = "SELECT count(*) FROM outbox
+                 WHERE event_id::text = envelope::jsonb ->> 'id' AND event_type = envelope::jsonb ->> 'type'
+                   AND schema_version::text = envelope::jsonb ->> 'schemaversion'
+                   AND source = envelope::jsonb ->> 'source' AND subject = envelope::jsonb ->> 'subject'";
+    let same: i64 = sqlx::query_scalar(same).fetch_one(outbox.pool()).await.unwrap();
+    assert_eq!(same, 1_500, "a row says what its envelope says");
+
+    let bytes = MAX_BYTES + 1;
+    let mut tx = outbox.pool().begin().await.unwrap();
+    let refused = append_all(&mut tx, &[event(), event_of(bytes - ATTRIBUTE_BYTES), event()]).await.unwrap_err();
+    assert!(matches!(refused, AppendError::Unsendable(Unsendable::TooLarge(_))), "{refused:?}");
+    tx.commit().await.unwrap();
+    assert_eq!(outbox.count("true").await, 1_500);
 }
 
 #[tokio::test]

@@ -11,10 +11,13 @@ use crate::{
     world::{NOW, Outbox, clock, event, event_at, id, outbox, outbox_without_weeks, settings},
 };
 
+/// Whose outbox it is.
+pub const SERVICE: &str = "orders";
+
 /// Maintains until `probe` is content, and to the end of that round.
 pub async fn maintained(outbox: &Outbox, what: &str, mut probe: impl AsyncFnMut() -> bool) {
     let stop = CancellationToken::new();
-    let maintaining = tokio::spawn(keep_in_order(outbox.pool().clone(), clock(), stop.clone()));
+    let maintaining = tokio::spawn(keep_in_order(outbox.pool().clone(), SERVICE, clock(), stop.clone()));
     eventually(what, async || probe().await.then_some(())).await;
     stop.cancel();
     maintaining.await.unwrap();

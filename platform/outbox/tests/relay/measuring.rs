@@ -4,7 +4,7 @@ use outbox::{BusLabels, append_due, describe_metrics};
 
 use crate::{
     buses::Bus,
-    keeping::maintained,
+    keeping::{SERVICE, maintained},
     world::{NOW, Outbox, event, id, outbox, settings},
 };
 
@@ -14,10 +14,12 @@ async fn gauges(outbox: &Outbox) -> impl Fn(&str) -> f64 {
     let measured = recorder.handle();
     // Of this thread, on which everything in a test runs.
     let _recording = metrics::set_default_local_recorder(&recorder);
-    maintained(outbox, "measurements", async || measured.render().contains("outbox_oldest_pending_seconds ")).await;
+    maintained(outbox, "measurements", async || measured.render().contains("outbox_oldest_pending_seconds{")).await;
     let rendered = measured.render();
     move |name| {
-        let line = rendered.lines().find_map(|line| line.strip_prefix(&format!("{name} ")).map(str::to_owned));
+        let line = rendered
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name}{{service=\"{SERVICE}\"}} ")).map(str::to_owned));
         line.unwrap_or_else(|| panic!("{name} in {rendered}")).parse().unwrap()
     }
 }

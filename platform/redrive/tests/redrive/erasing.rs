@@ -48,7 +48,7 @@ async fn erasing_a_subject_takes_its_archive_its_edits_and_its_journal_and_leave
     }
     assert_eq!(before, [2, 1, 3]);
     let mut tx = pool.begin().await.unwrap();
-    let gone = archive::erase_subject(&mut tx, &letters[0].user.to_string()).await.unwrap();
+    let gone = archive::erase_subjects(&mut tx, &[letters[0].user.to_string()]).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(gone, 4);
     for (table, left) in kept.into_iter().zip([1, 0, 1]) {

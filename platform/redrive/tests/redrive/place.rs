@@ -24,7 +24,7 @@ pub struct Place {
 
 impl Place {
     pub async fn make(bus: &TestBus) -> Self {
-        let consumer = user_service::consumer();
+        let consumer = user_service::declared();
         let messaging::Subscriber { consumer: name, events, settings } = consumer.subscriber();
         let events: Vec<_> = events.into_iter().collect();
         let (queue, dead_letters) = bus.subscribe(&name, &events, settings).await;

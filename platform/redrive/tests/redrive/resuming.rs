@@ -135,7 +135,7 @@ async fn a_replay_that_is_killed_at_any_moment_is_resumed_and_loses_nothing(bus:
         assert_eq!(journal::unfinished(&place.database.pool, killed.operation).await.unwrap(), [], "{at:?}");
         let history = audit::history(&place.database.pool, Some(killed.operation), 1).await.unwrap();
         assert_eq!((history[0].state.as_str(), history[0].left), ("ended", 0), "{at:?}");
-        bus.bus.remove_subscriber(&user_service::consumer().subscriber()).await.unwrap();
+        bus.bus.remove_subscriber(&user_service::declared().subscriber()).await.unwrap();
     }
 }
 

@@ -1,6 +1,6 @@
 //! The keys that tokens are signed and checked with, and the set that is published (RFC 7517, RFC 8037).
 
-use std::{collections::BTreeMap, fmt};
+use std::{fmt, sync::Arc};
 
 use base64::{
     Engine,
@@ -33,7 +33,7 @@ pub struct SigningKey {
 /// A public key with its id: the thumbprint of RFC 7638, so that one key has one id wherever it is kept.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey {
-    id: String,
+    id: Arc<str>,
     x: [u8; 32],
 }
 
@@ -66,9 +66,9 @@ pub struct JwkSet {
     pub keys: Vec<Jwk>,
 }
 
-/// The keys that tokens are checked with, by id.
+/// The keys that tokens are checked with: a handful, so they are looked through.
 #[derive(Debug, Clone, Default)]
-pub struct KeySet(BTreeMap<String, PublicKey>);
+pub struct KeySet(Vec<PublicKey>);
 
 impl SigningKey {
     /// A new key, and the text by which [`parse`](Self::parse) finds it again.
@@ -109,7 +109,7 @@ impl SigningKey {
     pub fn sign(&self, claims: &Claims) -> Result<SecretString, jsonwebtoken::errors::Error> {
         ed25519::provide();
         let header =
-            Header { typ: Some(TYPE.to_owned()), kid: Some(self.public.id.clone()), ..Header::new(Algorithm::EdDSA) };
+            Header { typ: Some(TYPE.to_owned()), kid: Some(self.id().to_owned()), ..Header::new(Algorithm::EdDSA) };
         jsonwebtoken::encode(&header, claims, &self.private).map(SecretString::from)
     }
 }
@@ -120,7 +120,7 @@ const PEM_END: &str = "-----END PRIVATE KEY-----";
 impl PublicKey {
     fn new(x: [u8; 32]) -> Self {
         let thumbprint = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, URL_SAFE_NO_PAD.encode(x));
-        Self { id: URL_SAFE_NO_PAD.encode(Sha256::digest(thumbprint)), x }
+        Self { id: URL_SAFE_NO_PAD.encode(Sha256::digest(thumbprint)).into(), x }
     }
 
     pub fn id(&self) -> &str {
@@ -132,7 +132,7 @@ impl PublicKey {
             kty: "OKP".to_owned(),
             crv: Some("Ed25519".to_owned()),
             x: Some(URL_SAFE_NO_PAD.encode(self.x)),
-            kid: Some(self.id.clone()),
+            kid: Some(self.id().to_owned()),
             alg: Some("EdDSA".to_owned()),
             usage: Some("sig".to_owned()),
         }
@@ -145,7 +145,7 @@ impl PublicKey {
 
 impl KeySet {
     pub fn of<'a>(keys: impl IntoIterator<Item = &'a PublicKey>) -> Self {
-        Self(keys.into_iter().map(|key| (key.id.clone(), key.clone())).collect())
+        Self(keys.into_iter().cloned().collect())
     }
 
     /// Those of a published set that tokens of ours can be signed with, under the ids it gives them. Others are left out:
@@ -156,14 +156,13 @@ impl KeySet {
             let usable = jwk.kty == "OKP" && fits(&jwk.alg, "EdDSA") && fits(&jwk.usage, "sig");
             let x = jwk.x.as_deref().filter(|_| usable && jwk.crv.as_deref() == Some("Ed25519"))?;
             let x = URL_SAFE_NO_PAD.decode(x).ok()?.try_into().ok()?;
-            let id = jwk.kid.clone()?;
-            Some((id.clone(), PublicKey { id, x }))
+            Some(PublicKey { id: jwk.kid.as_deref()?.into(), x })
         };
         Self(published.keys.iter().filter_map(read).collect())
     }
 
     pub fn get(&self, id: &str) -> Option<&PublicKey> {
-        self.0.get(id)
+        self.0.iter().find(|key| &*key.id == id)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -175,7 +174,7 @@ impl KeySet {
     }
 
     pub fn to_jwk_set(&self) -> JwkSet {
-        JwkSet { keys: self.0.values().map(PublicKey::to_jwk).collect() }
+        JwkSet { keys: self.0.iter().map(PublicKey::to_jwk).collect() }
     }
 }
 

@@ -1,9 +1,17 @@
+use std::sync::Arc;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, Validation};
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::{LEEWAY, claims::Claims, ed25519, keys::KeySet};
+use super::{
+    LEEWAY,
+    claims::Claims,
+    ed25519,
+    keys::{KeySet, PublicKey},
+    verified::Verified,
+};
 
 /// The `typ` of an access token (RFC 9068).
 pub(super) const TYPE: &str = "at+jwt";
@@ -12,10 +20,11 @@ const ALGORITHM: &str = "EdDSA";
 /// A token of ours has some 700 bytes.
 const LONGEST: usize = 4_096;
 
-/// Checks tokens of one issuer for one audience.
+/// Checks tokens of one issuer for one audience. Clones share what they know already.
 #[derive(Debug, Clone)]
 pub struct Verifier {
-    validation: Validation,
+    validation: Arc<Validation>,
+    verified: Arc<Verified>,
 }
 
 /// Why a token is refused. For logs and metrics: a client is only told that it is.
@@ -57,14 +66,34 @@ impl Verifier {
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
         // By the caller's clock, below.
         (validation.validate_exp, validation.validate_nbf) = (false, false);
-        Self { validation }
+        Self { validation: Arc::new(validation), verified: Arc::new(Verified::new()) }
     }
 
     /// The claims of a token that was signed by one of `keys`, and is valid at `now`.
-    pub fn verify(&self, token: &str, keys: &KeySet, now: OffsetDateTime) -> Result<Claims, TokenError> {
+    pub fn verify(&self, token: &str, keys: &KeySet, now: OffsetDateTime) -> Result<Arc<Claims>, TokenError> {
         if token.len() > LONGEST {
             return Err(TokenError::TooLong);
         }
+        let digest = Verified::digest(token);
+        let claims = if let Some(claims) = self.verified.claims(&digest, keys) {
+            claims
+        } else {
+            let (key, claims) = self.signed(token, keys)?;
+            self.verified.remember(digest, key, &claims);
+            claims
+        };
+        let (now, leeway) = (now.unix_timestamp(), LEEWAY.whole_seconds());
+        if claims.exp.saturating_add(leeway) <= now {
+            return Err(TokenError::Expired);
+        }
+        if claims.nbf.max(claims.iat) > now.saturating_add(leeway) {
+            return Err(TokenError::NotYet);
+        }
+        Ok(claims)
+    }
+
+    /// What was signed, by whom, whenever.
+    fn signed<'a>(&self, token: &str, keys: &'a KeySet) -> Result<(&'a PublicKey, Arc<Claims>), TokenError> {
         let header = token.split('.').next().unwrap_or_default();
         let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| TokenError::Header)?;
         let header: StrictHeader = serde_json::from_slice(&header).map_err(|_| TokenError::Header)?;
@@ -77,16 +106,7 @@ impl Verifier {
         let key = keys.get(&header.kid).ok_or(TokenError::UnknownKey)?;
 
         ed25519::provide();
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.decoding(), &self.validation)
-            .map_err(|_| TokenError::Invalid)?
-            .claims;
-        let (now, leeway) = (now.unix_timestamp(), LEEWAY.whole_seconds());
-        if claims.exp.saturating_add(leeway) <= now {
-            return Err(TokenError::Expired);
-        }
-        if claims.nbf.max(claims.iat) > now.saturating_add(leeway) {
-            return Err(TokenError::NotYet);
-        }
-        Ok(claims)
+        let token = jsonwebtoken::decode::<Claims>(token, &key.decoding(), &self.validation);
+        Ok((key, Arc::new(token.map_err(|_| TokenError::Invalid)?.claims)))
     }
 }

@@ -1,29 +1,32 @@
 use std::{
     any::Any,
-    sync::OnceLock,
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use axum::{
-    Extension, Router,
+    Router,
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method},
-    middleware::{Next, from_fn, from_fn_with_state},
+    http::{HeaderValue, Method, header},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
+use futures_util::FutureExt;
 use hyper::StatusCode;
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
-use tower_http::catch_panic::CatchPanicLayer;
+use percent_encoding::percent_decode_str;
+use tower_http::cors::CorsLayer;
 use tracing::{Instrument, info_span};
 
-use super::{HttpSettings, TraceContext, server_span::ServerSpan, trace_context::Caller};
+use super::{
+    HttpSettings, REQUEST_ID, TraceContext, TrustedProxies, client_address, cors, security_headers,
+    server_span::ServerSpan, trace_context::Caller,
+};
 use crate::{
-    health,
+    card_number, health,
     problem::{Problem, kind},
 };
-
-/// The trace id, for a person who asks what became of a request.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const LONGEST_LOGGED_PATH: usize = 256;
 
@@ -31,41 +34,82 @@ const LONGEST_LOGGED_PATH: usize = 256;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BodyReadTimeout(pub Duration);
 
+/// What is around every route, as one layer: each layer more boxes a request's service and its future once more.
+struct Around {
+    body_limit: DefaultBodyLimit,
+    body_read_timeout: BodyReadTimeout,
+    request_timeout: Duration,
+    trusted_proxies: TrustedProxies,
+    cors: Option<CorsLayer>,
+}
+
 /// Puts around a router what every router needs. Call it last: routes that are added later go without.
 pub fn app(router: Router, settings: &HttpSettings) -> Router {
     describe_metrics();
+    let around = Around {
+        body_limit: DefaultBodyLimit::max(settings.body_limit),
+        body_read_timeout: BodyReadTimeout(settings.body_read_timeout),
+        request_timeout: settings.request_timeout,
+        trusted_proxies: settings.trusted_proxies.clone(),
+        cors: settings.allowed_origins.layer(),
+    };
     router
         .fallback(async || Problem::new(&kind::NOT_FOUND))
         .method_not_allowed_fallback(async || {
             Problem::of(StatusCode::METHOD_NOT_ALLOWED).detail("the header `allow` says which methods this path takes")
         })
-        .layer(DefaultBodyLimit::max(settings.body_limit))
-        .layer(Extension(BodyReadTimeout(settings.body_read_timeout)))
-        .layer(from_fn_with_state(settings.request_timeout, limit_time))
-        .layer(CatchPanicLayer::custom(after_panic))
-        .layer(from_fn(observe))
+        .layer(from_fn_with_state(Arc::new(around), guard))
 }
 
-async fn limit_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
-    tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
-        tracing::warn!("no answer within {} s", limit.as_secs_f32());
-        Problem::new(&kind::TIMEOUT).retry_after(Duration::from_secs(1)).into_response()
-    })
+/// From the outside in: whatever happens within is observed, and whatever is answered within has its headers.
+async fn guard(State(around): State<Arc<Around>>, request: Request, next: Next) -> Response {
+    let shared = async |mut request: Request| {
+        let over_tls = around.trusted_proxies.saw_tls(&request);
+        client_address::tell(&mut request, &around.trusted_proxies);
+        let mut response = match &around.cors {
+            Some(cors) => {
+                let answer = |request| {
+                    let (around, next) = (Arc::clone(&around), next.clone());
+                    async move { around.answer(request, next).await }
+                };
+                cors::share(cors, request, answer).await
+            }
+            None => around.answer(request, next).await,
+        };
+        security_headers::add_to(response.headers_mut(), over_tls);
+        response
+    };
+    observe(request, shared).await
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
-fn after_panic(payload: Box<dyn Any + Send>) -> Response {
+impl Around {
+    async fn answer(&self, mut request: Request, next: Next) -> Response {
+        self.body_limit.apply(&mut request);
+        request.extensions_mut().insert(self.body_read_timeout);
+        let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
+        match tokio::time::timeout(self.request_timeout, answering).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(payload)) => after_panic(payload.as_ref()),
+            Err(_) => {
+                tracing::warn!("no answer within {} s", self.request_timeout.as_secs_f32());
+                Problem::new(&kind::TIMEOUT).retry_after(Duration::from_secs(1)).into_response()
+            }
+        }
+    }
+}
+
+fn after_panic(payload: &(dyn Any + Send)) -> Response {
     let message = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
     tracing::error!("a handler panicked: {}", message.unwrap_or("a payload that is not text"));
     Problem::of(StatusCode::INTERNAL_SERVER_ERROR).into_response()
 }
 
 /// Gives the request its trace context, and says in log and metrics how it went.
-async fn observe(mut request: Request, next: Next) -> Response {
+async fn observe(mut request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
     // Never the query: it may hold what is not for logs.
-    let path: String = request.uri().path().chars().take(LONGEST_LOGGED_PATH).collect();
+    let path = logged(request.uri().path());
     let route = request.extensions().get::<MatchedPath>().cloned();
     // Labels come from fixed sets: a stranger's path or method would make a time series each.
     let label = method_label(&method);
@@ -76,11 +120,15 @@ async fn observe(mut request: Request, next: Next) -> Response {
     let request_id = HeaderValue::from_str(trace.trace_id()).ok();
     request.extensions_mut().insert(trace);
 
-    let answering = next.run(request).instrument(server_span.span().clone());
+    let answering = answer(request).instrument(server_span.span().clone());
     let mut response = answering.instrument(span.clone()).await;
 
     if let Some(id) = request_id {
         response.headers_mut().insert(REQUEST_ID, id);
+    }
+    // The rest of such a body is not waited for, so there is no next request on this connection.
+    if matches!(response.status(), StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let took = began.elapsed();
     let status = response.status().as_u16();
@@ -100,6 +148,14 @@ async fn observe(mut request: Request, next: Next) -> Response {
     response
 }
 
+fn logged(path: &str) -> String {
+    let holds_card_number = |part: &str| card_number::is_in(&percent_decode_str(part).decode_utf8_lossy());
+    if path.split('/').any(holds_card_number) {
+        return "[redacted: may hold a card's number]".to_owned();
+    }
+    path.chars().take(LONGEST_LOGGED_PATH).collect()
+}
+
 /// For a method that is none of HTTP's own.
 pub(super) const OTHER_METHOD: &str = "other";
 
@@ -116,4 +172,20 @@ fn describe_metrics() {
         describe_counter!("http_requests_total", Unit::Count, "HTTP requests answered");
         describe_histogram!("http_request_duration_seconds", Unit::Seconds, "From a request's head to its answer's");
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_logged_unless_it_may_hold_a_cards_number() {
+        for path in ["/v1/products", "/v1/me/addresses/41111111-1111-4111-8111-000000000000", "/411111/1111111111"] {
+            assert_eq!(logged(path), path);
+        }
+        assert_eq!(logged(&format!("/{}", "x".repeat(1_000))).len(), LONGEST_LOGGED_PATH);
+        for path in ["/v1/4111111111111111", "/4111%201111%201111%201111", "/a/x4111-1111-1111-1111"] {
+            assert!(!logged(path).contains("1111"), "{path}");
+        }
+    }
 }

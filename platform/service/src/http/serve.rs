@@ -1,18 +1,23 @@
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::ConnectInfo};
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{Request, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::gauge;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
-use super::HttpSettings;
+use super::{
+    HttpSettings, MAX_HEAD_BYTES,
+    bare_answers::{Exchanges, WithoutBareAnswers},
+};
 
 #[derive(Debug, thiserror::Error)]
 #[error("can't listen on {address}, from {variable}")]
@@ -24,12 +29,23 @@ pub struct BindError {
 }
 
 const MAX_HEADERS: usize = 64;
-const MAX_HEAD_BYTES: usize = 16 * 1_024;
+const LONGEST_LINGER: Duration = Duration::from_secs(2);
+/// How many connections may wait to be accepted. Beyond it the kernel drops some without a word, and the usual 128 are used up
+/// by one burst.
+const BACKLOG: u32 = 1_024;
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Takes a port; 0 takes any free one, which `local_addr` then tells.
 pub async fn bind(variable: &str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| BindError { address, variable: variable.to_owned(), source })
+    listen(address).map_err(|source| BindError { address, variable: variable.to_owned(), source })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Connections of a process that was here before do not keep its successor out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Answers requests until `soft` is cancelled; then accepts no more, finishes those in flight, closes idle connections
@@ -115,33 +131,55 @@ impl Connection {
     async fn answer(self, stream: TcpStream, peer: SocketAddr) {
         // Without it, a small answer waits for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
+        let mut stream = TimeoutWriter::new(stream);
+        stream.set_timeout(Some(self.settings.write_timeout));
+        let exchanges = Exchanges::default();
+        let stream = WithoutBareAnswers::new(Box::pin(stream), exchanges.clone());
+
         let app = self.app;
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
-            let answer = app.clone().call(request);
-            async { answer.await.map_err(|never: Infallible| never) }
+            let (exchange, answer) = (exchanges.begin(), app.clone().call(request));
+            async {
+                let answer = answer.await.map_err(|never: Infallible| never)?;
+                Ok::<_, Infallible>(answer.map(|body| exchange.answer(body)))
+            }
         });
-        let mut connection = pin!(
-            http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(self.settings.header_read_timeout)
-                .max_headers(MAX_HEADERS)
-                .max_header_size(MAX_HEAD_BYTES)
-                .serve_connection(TokioIo::new(stream), service)
-        );
+        let mut connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.settings.header_read_timeout)
+            .max_headers(MAX_HEADERS)
+            .max_header_size(MAX_HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), service);
 
         let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
+            ended = &mut connection => ended,
             () = self.soft.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                match self.hard.run_until_cancelled(connection).await {
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+                match self.hard.run_until_cancelled(&mut connection).await {
                     Some(ended) => ended,
                     None => return,
                 }
             }
         };
+        let mut stream = connection.into_parts().io.into_inner();
         if let Err(error) = ended {
             tracing::debug!(%peer, error = %crate::ErrorChain(&error), "a connection broke off");
+            // That of HTTP/2 is the one beginning that hyper does not answer.
+            if !error.is_parse() || stream.refuse(StatusCode::HTTP_VERSION_NOT_SUPPORTED).await.is_err() {
+                return;
+            }
         }
+        let linger = self.settings.body_read_timeout.min(LONGEST_LINGER);
+        self.soft.run_until_cancelled(timeout(linger, close(stream))).await;
+    }
+}
+
+/// Closing while something unread has arrived resets the connection, and takes from the client the answer that is on its
+/// way (RFC 9112, 9.6). So only our side is closed first, and what the client still sends is thrown away for a while.
+async fn close(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let mut thrown_away = [0; 8_192];
+    if stream.shutdown().await.is_ok() {
+        while matches!(stream.read(&mut thrown_away).await, Ok(1..)) {}
     }
 }

@@ -3,11 +3,11 @@ use std::{fmt, ops::RangeInclusive, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
     PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
 use super::url::take_apart;
-use crate::settings::{AppEnv, Env, SettingError, SettingErrors, all, number_within};
+use crate::settings::{AppEnv, Env, SettingError, SettingErrors, all, is_this_machine, number_within};
 
 /// How to reach one database. Neither its text nor its debug form holds the password.
 #[derive(Clone)]
@@ -26,6 +26,9 @@ pub struct DatabaseUrl {
     pub url: SecretString,
 }
 
+/// How long a connection that nobody used is taken for a good one. Whoever meets one that broke meanwhile is told that the
+/// database is away, as whoever was using it at that moment is.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
 const CONNECTION_LIMIT: &str = "connection_limit";
 const POOL_TIMEOUT: &str = "pool_timeout";
 const CONNECT_TIMEOUT: &str = "connect_timeout";
@@ -59,6 +62,19 @@ impl PostgresSettings {
         Self::from_url(&found.variable, found.url.expose_secret(), app_env)
     }
 
+    /// A read replica: `USER_DATABASE_REPLICA_URL` for the service `USER`, or `DATABASE_REPLICA_URL`; `None` where neither is
+    /// set.
+    pub fn replica_from_env(env: &Env, service: &str) -> Result<Option<Self>, SettingErrors> {
+        let own = format!("{service}_DATABASE_REPLICA_URL");
+        let app_env = AppEnv::from_env(env)?;
+        for variable in [own.as_str(), "DATABASE_REPLICA_URL"] {
+            if let Some(url) = env.optional(variable)? {
+                return Self::from_url(variable, url, app_env).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
     /// `variable` is where the URL comes from, for errors.
     pub fn from_url(variable: &str, url: &str, app_env: AppEnv) -> Result<Self, SettingErrors> {
         let parts = take_apart(variable, url, &[CONNECTION_LIMIT, POOL_TIMEOUT, CONNECT_TIMEOUT])?;
@@ -78,7 +94,7 @@ impl PostgresSettings {
             pool_timeout: Duration::from_secs(pool_timeout),
             connect_timeout: Duration::from_secs(connect_timeout),
             variable: variable.to_owned(),
-            options: parts.options,
+            options: in_this_environment(variable, parts.options, parts.says_sslmode, app_env)?,
         })
     }
 
@@ -92,6 +108,14 @@ impl PostgresSettings {
         PgPoolOptions::new()
             .max_connections(self.connection_limit)
             .acquire_timeout(self.pool_timeout)
+            // The driver tries every connection twice: when it is put back, and when it is taken. Under load nothing happens
+            // between the two, and the second is a round trip more for each statement.
+            .test_before_acquire(false)
+            .before_acquire(|connection, known| {
+                Box::pin(
+                    async move { Ok(known.idle_for < TRUSTED_FOR || sqlx::Connection::ping(connection).await.is_ok()) },
+                )
+            })
             .connect_lazy_with(options)
     }
 
@@ -100,6 +124,25 @@ impl PostgresSettings {
     pub fn connect_options(&self) -> PgConnectOptions {
         self.options.clone()
     }
+}
+
+/// In production a database on another machine is reached over TLS, and only as the one that its certificate names.
+fn in_this_environment(
+    variable: &str,
+    options: PgConnectOptions,
+    says_sslmode: bool,
+    app_env: AppEnv,
+) -> Result<PgConnectOptions, SettingError> {
+    let is_this_machine = options.get_socket().is_some() || is_this_machine(options.get_host());
+    let is_verified = matches!(options.get_ssl_mode(), PgSslMode::VerifyFull);
+    if app_env != AppEnv::Production || is_this_machine || is_verified {
+        return Ok(options);
+    }
+    if !says_sslmode {
+        return Ok(options.ssl_mode(PgSslMode::VerifyFull));
+    }
+    let should_be = "`verify-full` in production, or left out, which means the same there";
+    Err(SettingError::hidden(variable, should_be).in_parameter("sslmode"))
 }
 
 /// The database and where it is: `auth_db at 127.0.0.1:5433`.
@@ -128,8 +171,6 @@ impl fmt::Debug for PostgresSettings {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::postgres::PgSslMode;
-
     use super::*;
 
     const URL: &str = "postgresql://ada:hunter2@db.example:5432/auth_db";
@@ -166,6 +207,7 @@ mod tests {
         let pool = read("?connection_limit=7&pool_timeout=2", AppEnv::Production).unwrap().connect_lazy("auth-service");
         assert_eq!(pool.options().get_max_connections(), 7);
         assert_eq!(pool.options().get_acquire_timeout(), Duration::from_secs(2));
+        assert!(!pool.options().get_test_before_acquire(), "every statement would wait for a round trip more");
         assert_eq!(pool.connect_options().get_application_name(), Some("auth-service"));
         let named = read("?application_name=other", AppEnv::Production).unwrap().connect_lazy("auth-service");
         assert_eq!(named.connect_options().get_application_name(), Some("other"));
@@ -179,6 +221,28 @@ mod tests {
         assert_eq!(settings.to_string(), "auth_db at db.example:5432");
         let socket = PostgresSettings::from_url("U", "postgres:///d?host=/run/pg&user=ada", AppEnv::Staging).unwrap();
         assert_eq!(socket.to_string(), "d at /run/pg");
+    }
+
+    #[test]
+    fn in_production_a_database_elsewhere_is_reached_over_tls_and_by_its_name() {
+        let mode = |url: &str, app_env| {
+            let settings = PostgresSettings::from_url("AUTH_DATABASE_URL", url, app_env).unwrap();
+            settings.options.get_ssl_mode()
+        };
+        assert!(matches!(mode(URL, AppEnv::Production), PgSslMode::VerifyFull));
+        assert!(matches!(mode(URL, AppEnv::Staging), PgSslMode::Prefer));
+        for here in ["localhost", "127.0.0.1", "[::1]"] {
+            let url = format!("postgresql://ada@{here}/auth_db");
+            assert!(matches!(mode(&url, AppEnv::Production), PgSslMode::Prefer), "{here}");
+        }
+        for weaker in ["disable", "allow", "prefer", "require", "verify-ca"] {
+            let error = read(&format!("?sslmode={weaker}"), AppEnv::Production).unwrap_err();
+            assert!(error.starts_with("AUTH_DATABASE_URL: the parameter `sslmode`"), "{error}");
+            assert!(error.contains("`verify-full` in production"), "{error}");
+            assert!(read(&format!("?sslmode={weaker}"), AppEnv::Staging).is_ok());
+        }
+        let url = "postgresql://ada@localhost.example.com/auth_db";
+        assert!(matches!(mode(url, AppEnv::Production), PgSslMode::VerifyFull));
     }
 
     #[test]
@@ -224,5 +288,19 @@ mod tests {
         assert_eq!(database_url(&env, "USER").unwrap().variable, "DATABASE_URL");
         let error = PostgresSettings::from_env(&Env::of([("APP_ENV", "x")]), "AUTH").unwrap_err().to_string();
         assert!(error.contains("APP_ENV is `x`") && error.contains("AUTH_DATABASE_URL is not set"), "{error}");
+    }
+
+    #[test]
+    fn a_replica_is_named_or_there_is_none() {
+        let read = |variables: &[(&str, &str)]| {
+            let settings = PostgresSettings::replica_from_env(&Env::of(variables.iter().copied()), "USER");
+            settings.map(|settings| settings.map(|settings| settings.variable)).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(&[("USER_DATABASE_URL", URL), ("DATABASE_URL", URL)]), Ok(None));
+        assert_eq!(read(&[("DATABASE_REPLICA_URL", URL)]), Ok(Some("DATABASE_REPLICA_URL".to_owned())));
+        let both = [("DATABASE_REPLICA_URL", "nonsense"), ("USER_DATABASE_REPLICA_URL", URL)];
+        assert_eq!(read(&both), Ok(Some("USER_DATABASE_REPLICA_URL".to_owned())));
+        let wrong = read(&[("USER_DATABASE_REPLICA_URL", "mysql://ada:hunter2@db/user_db")]).unwrap_err();
+        assert!(wrong.starts_with("USER_DATABASE_REPLICA_URL is `mysql://ada:***@db/user_db`"), "{wrong}");
     }
 }

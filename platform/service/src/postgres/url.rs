@@ -34,6 +34,8 @@ const DRIVER: &[&str] = &[
 /// Of one URL: the pool's parameters as they stand there, and the rest for the driver.
 pub(super) struct Parts {
     pub options: PgConnectOptions,
+    /// Whether the URL itself says how to use TLS.
+    pub says_sslmode: bool,
     pub pool: Vec<(String, String)>,
 }
 
@@ -57,13 +59,14 @@ pub(super) fn take_apart(variable: &str, text: &str, ours: &[&str]) -> Result<Pa
         return Err(wrong);
     }
 
+    let says_sslmode = driver.iter().any(|(name, _)| matches!(name.as_str(), "sslmode" | "ssl-mode"));
     url.set_query(None);
     if !driver.is_empty() {
         url.query_pairs_mut().extend_pairs(driver);
     }
     // The driver's own error may quote the URL.
     let options = PgConnectOptions::from_url(&url).map_err(|_| SettingError::hidden(variable, EXAMPLE))?;
-    Ok(Parts { options, pool })
+    Ok(Parts { options, says_sslmode, pool })
 }
 
 /// The driver warns of a parameter it does not know, and goes on; a misspelt `sslmode` must not go on.

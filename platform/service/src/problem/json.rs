@@ -7,21 +7,29 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::error::Category;
+use serde_json::{Value, error::Category};
 use serde_path_to_error::{Path, Segment};
 
 use super::{FieldError, Problem, kind};
-use crate::http::BodyReadTimeout;
+use crate::{card_number, http::BodyReadTimeout};
 
 /// A JSON body, in and out. As an extractor it takes an object only, and answers whatever is wrong with a [`Problem`]
 /// that names the field.
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);
 
+/// The text of a JSON body, for whoever looks at all of it before it is read for what it says. As an extractor it answers as
+/// [`Json`] does.
+#[derive(Debug, Clone)]
+pub struct JsonText(Bytes);
+
 const DEFAULT_BODY_READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A field's name is the client's own text, so it is not repeated at any length.
 const LONGEST_FIELD: usize = 64;
+
+/// Stands for a name that is not repeated at all, because it may be a card's number.
+const NAMELESS: &str = "(a name that is not repeated)";
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
@@ -30,6 +38,25 @@ impl<T: Serialize> IntoResponse for Json<T> {
 }
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        JsonText::from_request(request, state).await?.read().map(Self)
+    }
+}
+
+impl JsonText {
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// What it says, or a [`Problem`] that names the field at fault.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        read(&self.0)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for JsonText {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
@@ -48,7 +75,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
                 return Err(problem.detail(format!("the body should arrive within {} s", limit.as_secs_f32())));
             }
         };
-        read(&body).map(Self)
+        Ok(Self(body))
     }
 }
 
@@ -61,8 +88,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let read = serde_path_to_error::deserialize(&mut deserializer);
+    // A value of a kind that no enum is read from is a fault of syntax to serde_json, so whether it is one is asked again.
     if let Err(error) = &read
         && error.inner().classify() != Category::Data
+        && serde_json::from_slice::<Value>(body).is_err()
     {
         return Err(malformed(error.inner()));
     }
@@ -81,6 +110,9 @@ pub(super) fn field_at_fault(path: &Path, error: &str) -> Problem {
     // The path leads to the object that lacks the field, or to the field itself.
     if let Some(last) = last.filter(|last| field != *last && !field.ends_with(&format!(".{last}"))) {
         field = if field.is_empty() { last } else { format!("{field}.{last}") };
+    }
+    if card_number::is_in(&field) {
+        return Problem::invalid_fields(vec![FieldError::new(NAMELESS, message)]);
     }
     let shown: String = field.chars().filter(|c| !c.is_control()).take(LONGEST_FIELD).collect();
     Problem::invalid_fields(vec![FieldError::new(shown, message)])
@@ -119,13 +151,17 @@ fn explain(message: &str) -> (Option<String>, String) {
         }
     }
     let told = match message.rsplit_once(", expected ") {
+        // There is the name of a variant without its content, to which the path leads.
+        Some((_, "newtype variant" | "struct variant" | "tuple variant")) => "is missing".to_owned(),
         Some((_, expected)) => format!("should be {}", in_words_of_json(expected)),
         None => "is not valid".to_owned(),
     };
     (None, told)
 }
 
+/// What the type is called in the program is nobody's business.
 fn in_words_of_json(expected: &str) -> &str {
+    let begins_with = |kinds: &[&str]| kinds.iter().any(|kind| expected.starts_with(kind));
     match expected {
         "u8" => "a whole number from 0 to 255",
         "u16" => "a whole number from 0 to 65535",
@@ -134,7 +170,14 @@ fn in_words_of_json(expected: &str) -> &str {
         "f32" | "f64" => "a number",
         "a sequence" => "an array",
         "a map" => "an object",
-        _ if expected.starts_with("struct ") => "an object",
+        "map with a single key" => "an object with one field",
+        "string or map" => "a string or an object",
+        "field identifier" | "variant identifier" => "a string",
+        "unit" => "null",
+        _ if begins_with(&["struct ", "internally tagged enum ", "adjacently tagged enum "]) => "an object",
+        _ if begins_with(&["a tuple of ", "tuple "]) => "an array",
+        _ if expected.starts_with("enum ") => "a string or an object",
+        _ if expected.starts_with("unit ") => "null",
         _ => expected,
     }
 }

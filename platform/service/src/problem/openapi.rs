@@ -18,7 +18,7 @@ use utoipa::openapi::{
 
 use super::{
     CONTENT_TYPE, Problem,
-    kind::{ALWAYS, Kind, WITH_BODY},
+    kind::{ALWAYS, FORBIDDEN, IF_MATCH_REQUIRED, Kind, OUTDATED, OVERLOADED, UNAUTHENTICATED, WITH_BODY},
 };
 
 /// In `x-problems`: whatever reading a body may end in.
@@ -35,7 +35,7 @@ pub fn describe(api: &mut OpenApi, kinds: &[&'static Kind]) {
     }
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     let PathItem { get, put, post, delete, options, head, patch, trace, .. } = item;
     [get, put, post, delete, options, head, patch, trace].into_iter().flatten()
 }
@@ -65,6 +65,8 @@ fn describe_operation(operation: &mut Operation, known: &[&'static Kind]) {
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
             response.headers.insert("x-request-id".to_owned(), RefOr::T(request_id()));
+            // What is sent where a handler says nothing of it.
+            response.headers.entry("cache-control".to_owned()).or_insert_with(|| RefOr::T(not_stored()));
         }
     }
     for (status, kinds) in by_status {
@@ -75,9 +77,9 @@ fn describe_operation(operation: &mut Operation, known: &[&'static Kind]) {
 }
 
 /// Kinds that every API may name.
-const EVERYWHERE: [&Kind; 3] = [&super::kind::UNAUTHENTICATED, &super::kind::FORBIDDEN, &super::kind::OVERLOADED];
+const EVERYWHERE: [&Kind; 5] = [&UNAUTHENTICATED, &FORBIDDEN, &OUTDATED, &IF_MATCH_REQUIRED, &OVERLOADED];
 
-fn response(status: StatusCode, kinds: &[&'static Kind]) -> Response {
+pub(crate) fn response(status: StatusCode, kinds: &[&'static Kind]) -> Response {
     let titles: Vec<_> = kinds.iter().map(|kind| kind.title).collect();
     let examples = kinds.iter().map(|kind| {
         let value = serde_json::to_value(Problem::new(kind)).unwrap_or_default();
@@ -90,7 +92,7 @@ fn response(status: StatusCode, kinds: &[&'static Kind]) -> Response {
         .description(titles.join("; or: "))
         .content(CONTENT_TYPE, content)
         .header("x-request-id", request_id())
-        .header("cache-control", text("`no-store`", json!("no-store")));
+        .header("cache-control", not_stored());
     if status == StatusCode::SERVICE_UNAVAILABLE {
         let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).build();
         response = response.header(
@@ -111,6 +113,10 @@ fn request_id() -> Header {
         .schema(Some(text))
         .description(Some("The request's trace id, by which logs and the audit trail know it"))
         .build()
+}
+
+fn not_stored() -> Header {
+    text("`no-store`", json!("no-store"))
 }
 
 fn text(description: &str, example: Value) -> Header {

@@ -3,11 +3,16 @@
 use std::{
     io::{self, IsTerminal},
     panic::{self, PanicHookInfo},
+    str::FromStr,
 };
 
-use tracing_subscriber::{EnvFilter, Layer, filter::Directive, fmt};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    filter::{Directive, LevelFilter, Targets},
+    fmt::{self, format::JsonFields},
+};
 
-use super::{BoxedLayer, traces};
+use super::{BoxedLayer, json_lines::JsonLines, traces};
 use crate::settings::{AppEnv, Env, SettingError, SettingErrors, all};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,17 +59,25 @@ fn log_format(env: &Env) -> Result<Option<LogFormat>, SettingError> {
 }
 
 pub(super) fn layer(settings: &TelemetrySettings) -> BoxedLayer {
-    // Spans for traces repeat what the log says in its own way.
-    let filter = EnvFilter::new(&settings.filter).add_directive(not_traces());
     match settings.format {
         LogFormat::Json => {
-            let layer = fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(io::stderr);
-            layer.with_filter(filter).boxed()
+            let layer = fmt::layer().event_format(JsonLines).fmt_fields(JsonFields::new()).with_writer(io::stderr);
+            filtered(layer, &settings.filter)
         }
         LogFormat::Text => {
-            let layer = fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
-            layer.with_filter(filter).boxed()
+            filtered(fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(io::stderr), &settings.filter)
         }
+    }
+}
+
+/// Spans for traces repeat what the log says in its own way, so they never show here.
+fn filtered(layer: impl Layer<Registry> + Send + Sync, filter: &str) -> BoxedLayer {
+    // Where a filter says nothing of spans, it need not be asked each time that one is entered.
+    match Targets::from_str(filter) {
+        Ok(targets) if !filter.contains(['[', '{']) => {
+            layer.with_filter(targets.with_target(traces::TARGET, LevelFilter::OFF)).boxed()
+        }
+        _ => layer.with_filter(EnvFilter::new(filter).add_directive(not_traces())).boxed(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Access tokens through the verifier that every API uses: what is signed passes, and nothing else does.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::signature::Ed25519KeyPair;
@@ -10,9 +10,9 @@ use service::access_token::{Claims, JwkSet, KeySet, SigningKey, TokenError, Veri
 use time::{Duration, OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-const NOON: OffsetDateTime = datetime!(2026-11-26 12:00 UTC);
+pub const NOON: OffsetDateTime = datetime!(2026-11-26 12:00 UTC);
 
-fn claims() -> Claims {
+pub fn claims() -> Claims {
     let now = NOON.unix_timestamp();
     Claims {
         iss: "https://auth.example.com".to_owned(),
@@ -30,7 +30,7 @@ fn claims() -> Claims {
     }
 }
 
-fn verifier() -> Verifier {
+pub fn verifier() -> Verifier {
     Verifier::new("https://auth.example.com", "waypost")
 }
 
@@ -39,6 +39,8 @@ struct Forge {
     key: SigningKey,
     pair: Ed25519KeyPair,
     keys: KeySet,
+    /// One that has seen every token before.
+    knowing: Verifier,
 }
 
 impl Forge {
@@ -48,7 +50,7 @@ impl Forge {
         let der = base64::engine::general_purpose::STANDARD.decode(base64).unwrap();
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).unwrap();
         let keys = KeySet::of([key.public()]);
-        Self { key, pair, keys }
+        Self { key, pair, keys, knowing: verifier() }
     }
 
     fn header(&self) -> Value {
@@ -67,7 +69,12 @@ impl Forge {
     }
 
     fn verify(&self, token: &str) -> Result<Claims, TokenError> {
-        verifier().verify(token, &self.keys, NOON)
+        let answer = verifier().verify(token, &self.keys, NOON);
+        // What a verifier knows by then makes no difference.
+        for _ in 0..2 {
+            assert_eq!(self.knowing.verify(token, &self.keys, NOON), answer);
+        }
+        answer.map(Arc::unwrap_or_clone)
     }
 }
 
@@ -187,8 +194,19 @@ fn a_token_of_another_shape_or_with_one_bit_changed_is_refused() {
     }
     let (other, _) = SigningKey::generate().unwrap();
     assert_eq!(forge.verify(other.sign(&claims()).unwrap().expose_secret()), Err(TokenError::UnknownKey));
-    let late = verifier().verify(&token, &forge.keys, NOON + Duration::minutes(11));
-    assert_eq!(late, Err(TokenError::Expired));
+}
+
+#[test]
+fn a_token_that_was_let_in_is_refused_out_of_its_time_and_without_its_key() {
+    let forge = Forge::new();
+    let token = forge.key.sign(&claims()).unwrap().expose_secret().to_owned();
+    for verifier in [&verifier(), &forge.knowing] {
+        assert_eq!(forge.verify(&token), Ok(claims()));
+        let at = |minutes| verifier.verify(&token, &forge.keys, NOON + Duration::minutes(minutes)).map(drop);
+        assert_eq!((at(10), at(11)), (Ok(()), Err(TokenError::Expired)));
+        assert_eq!(at(-1), Err(TokenError::NotYet));
+        assert_eq!(verifier.verify(&token, &KeySet::default(), NOON), Err(TokenError::UnknownKey));
+    }
 }
 
 /// Wycheproof's vectors of JSON Web Signature, from where they are kept beside this repository; skipped where they are not.

@@ -3,11 +3,23 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 mod access_tokens;
+mod addresses;
+mod bare_answers;
+mod browsers;
+mod caching;
+mod every_error;
 mod health;
 mod layers;
+mod pools;
 mod problems;
+mod published_keys;
+mod rate_limits;
+mod redis_away;
+mod server;
 mod serving;
 mod signals;
+mod slowness;
+mod tls;
 
 use std::time::Duration;
 

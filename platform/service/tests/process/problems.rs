@@ -17,6 +17,9 @@ struct Order {
     #[serde(default)]
     lines: Vec<Line>,
     size: Option<Size>,
+    wrapping: Option<Wrapping>,
+    sender: Option<Sender>,
+    place: Option<(u8, u8)>,
 }
 
 #[derive(Deserialize)]
@@ -31,6 +34,23 @@ struct Line {
 enum Size {
     Small,
     Large,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "read, not used")]
+enum Wrapping {
+    Box { height: u8 },
+    Paper(u8, u8),
+    Written(String),
+    Plain,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+#[expect(dead_code, reason = "read, not used")]
+enum Sender {
+    Person { name: String },
 }
 
 fn app() -> Router {
@@ -78,6 +98,22 @@ async fn a_field_at_fault_is_named_and_its_value_is_not_repeated() {
         (with("lines", json!([{}])), "lines[0].article", "is missing"),
         (with("lines", json!([{"article": "a", "note": SECRET}])), "lines[0].note", "is not a field of this request"),
         (with("size", json!(SECRET)), "size", "should be `small` or `large`"),
+        (with("size", json!(5_551_234)), "size", "is not valid"),
+        (with("size", json!([SECRET])), "size", "is not valid"),
+        (with("size", json!({"large": SECRET})), "size.large", "should be null"),
+        (with("wrapping", json!("box")), "wrapping.box", "is missing"),
+        (with("wrapping", json!("paper")), "wrapping.paper", "is missing"),
+        (with("wrapping", json!("written")), "wrapping.written", "is missing"),
+        (with("wrapping", json!({"box": SECRET})), "wrapping.box", "should be an object"),
+        (with("wrapping", json!({"box": []})), "wrapping.box", "should be an object"),
+        (with("wrapping", json!({"paper": [1]})), "wrapping.paper", "should be an array"),
+        (with("wrapping", json!({"paper": SECRET})), "wrapping.paper", "should be an array"),
+        (with("wrapping", json!({"written": 5_551_234})), "wrapping.written", "should be a string"),
+        (with("sender", json!(SECRET)), "sender", "should be an object"),
+        (with("sender", json!({"type": 5_551_234})), "sender.type", "should be a string"),
+        (with("sender", json!({"type": SECRET})), "sender.type", "should be `person`"),
+        (with("place", json!(SECRET)), "place", "should be an array"),
+        (with("place", json!([1])), "place", "should be an array"),
         (r#"{"name":"n","name":"hunter2","count":1}"#.to_owned(), "name", "is there twice"),
     ] {
         let (status, problem, text) = order(Some("application/json"), body.clone()).await;

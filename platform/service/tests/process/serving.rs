@@ -1,98 +1,10 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
-
-use axum::{Router, extract::ConnectInfo, routing::get};
 use service::http::{self, HttpSettings};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    sync::Notify,
-    task::JoinHandle,
+use tokio::net::TcpStream;
+
+use crate::{
+    server::{Server, answer, impatient, patient, rest, send},
+    within_deadline,
 };
-use tokio_util::sync::CancellationToken;
-
-use crate::within_deadline;
-
-struct Server {
-    address: SocketAddr,
-    soft: CancellationToken,
-    hard: CancellationToken,
-    task: JoinHandle<std::io::Result<()>>,
-    /// Notified when a request to `/slow` is in its handler, and lets it answer.
-    entered: Arc<Notify>,
-    answer: Arc<Notify>,
-}
-
-impl Server {
-    async fn start(settings: HttpSettings) -> Self {
-        let (entered, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let slow = {
-            let (entered, answer) = (Arc::clone(&entered), Arc::clone(&answer));
-            async move || {
-                entered.notify_one();
-                answer.notified().await;
-                "slow"
-            }
-        };
-        let peer = async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string();
-        let router = Router::new().route("/", get("quick")).route("/slow", get(slow)).route("/peer", get(peer));
-        let app = http::app(router, &settings);
-
-        let listener = http::bind("LISTEN", "127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let hard = CancellationToken::new();
-        let soft = hard.child_token();
-        let task = tokio::spawn(http::serve(listener, app, settings, soft.clone(), hard.clone()));
-        Self { address, soft, hard, task, entered, answer }
-    }
-
-    async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.unwrap()
-    }
-
-    async fn stopped(self) {
-        within_deadline("the server returns", self.task).await.unwrap().unwrap();
-    }
-}
-
-fn impatient() -> HttpSettings {
-    let soon = Duration::from_millis(200);
-    HttpSettings {
-        first_byte_timeout: soon,
-        header_read_timeout: soon,
-        body_read_timeout: soon,
-        ..HttpSettings::default()
-    }
-}
-
-/// Would wait for ever, were it not for the deadline.
-fn patient() -> HttpSettings {
-    let long = Duration::from_hours(1);
-    HttpSettings { first_byte_timeout: long, header_read_timeout: long, ..HttpSettings::default() }
-}
-
-async fn send(stream: &mut TcpStream, request: &str) {
-    stream.write_all(request.as_bytes()).await.unwrap();
-}
-
-/// Everything until the server closes.
-async fn rest(stream: &mut TcpStream) -> String {
-    let mut bytes = Vec::new();
-    // A reset closes as well as an end does.
-    let _ = within_deadline("the server closes the connection", stream.read_to_end(&mut bytes)).await;
-    String::from_utf8(bytes).unwrap()
-}
-
-/// One answer of a connection that stays open.
-async fn answer(stream: &mut TcpStream, last_words: &str) -> String {
-    let mut text = String::new();
-    while !text.ends_with(last_words) {
-        let mut bytes = [0; 1_024];
-        let read = within_deadline("an answer", stream.read(&mut bytes)).await.unwrap();
-        assert!(read > 0, "closed after {text:?}");
-        text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
-    }
-    text
-}
 
 #[tokio::test]
 async fn a_silent_client_is_closed() {

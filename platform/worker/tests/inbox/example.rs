@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::Stdio};
 
-use fixtures::eventually;
+use fixtures::{eventually, until_empty};
 use messaging::OutgoingMessage;
 use schemas::Clock;
 use serde_json::json;
@@ -52,14 +52,12 @@ async fn the_example_applies_events_once_and_stops_with_0() {
     for sent in queue.send(&[tea.clone(), cake, tea, message("tea")]).await {
         sent.unwrap();
     }
-    let words = eventually("all words are counted", async || {
-        let words: Vec<(String, i32)> =
-            sqlx::query_as("SELECT word, times FROM words ORDER BY word").fetch_all(&database.pool).await.unwrap();
-        let counts = queue.counts().await.unwrap();
-        (words.len() == 2 && counts.visible + counts.in_flight == 0).then_some(words)
-    })
-    .await;
-    assert_eq!(words, [("cake".to_owned(), 1), ("tea".to_owned(), 2)]);
+    let counted = async || -> Vec<(String, i32)> {
+        sqlx::query_as("SELECT word, times FROM words ORDER BY word").fetch_all(&database.pool).await.unwrap()
+    };
+    eventually("both words are counted", async || (counted().await.len() == 2).then_some(())).await;
+    until_empty(&*queue).await;
+    assert_eq!(counted().await, [("cake".to_owned(), 1), ("tea".to_owned(), 2)]);
     let id = child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-INT", &id]).status().await.unwrap().success());
     let ended = tokio::time::timeout(fixtures::DEADLINE, child.wait()).await.unwrap().unwrap();

@@ -14,7 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use fixtures::{TestDatabase, eventually};
+use fixtures::{TestDatabase, eventually, until_empty};
 use messaging::{OutgoingMessage, Queue, QueueSettings, RawMessage, ReceiveRequest, RetryDelay};
 use schemas::{Clock, Envelope, Event, EventType, Header, Newest, PayloadError, Sequence};
 use serde::{Deserialize, Serialize};
@@ -246,11 +246,7 @@ impl World {
 
     /// Waits until the queue holds nothing, visible or in flight.
     pub async fn until_empty(&self) {
-        eventually("an empty queue", async || {
-            let counts = self.queue.counts().await.unwrap();
-            (counts.visible + counts.in_flight == 0).then_some(())
-        })
-        .await;
+        until_empty(&*self.queue).await;
     }
 
     pub async fn count(&self, sql: &'static str) -> i64 {

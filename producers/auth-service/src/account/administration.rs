@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{Account, roles_of};
 use crate::{
     Failure, Origin,
+    account_requests::withdraw_address_changes,
     audit::{Action, Entry},
     change::{Change, Store},
     mail_requests::{end_password_resets, end_verifications},
@@ -123,14 +124,15 @@ pub async fn deactivate(store: &Store, account: Uuid, by: By, origin: &Origin) -
     if account.status == AccountStatus::Deactivated {
         return Ok(Administered::AlreadyThere);
     }
-    set_status(&mut change, &mut account, AccountStatus::Deactivated).await?;
+    let reason = if by == By::Owner { DeactivationReason::OwnRequest } else { DeactivationReason::AdminDecision };
+    set_status(&mut change, &mut account, AccountStatus::Deactivated, Some(&reason)).await?;
     if !has_administrator(change.connection()).await? && is_administrator(change.connection(), account.id).await? {
         return Ok(Administered::LastAdministrator);
     }
-    let reason = if by == By::Owner { DeactivationReason::OwnRequest } else { DeactivationReason::AdminDecision };
     revoke::end(&mut change, &account, None, "deactivated").await?;
     end_password_resets(&mut change, &account).await?;
     end_verifications(&mut change, &account).await?;
+    withdraw_address_changes(change.connection(), account.id).await?;
     let min_token_version = account.raise_token_version(change.connection()).await?;
     let event = UserDeactivatedV1 {
         user_id: account.id,
@@ -157,7 +159,7 @@ pub async fn reactivate(store: &Store, account: Uuid, by: By, origin: &Origin) -
     if account.status == AccountStatus::Active {
         return Ok(Administered::AlreadyThere);
     }
-    set_status(&mut change, &mut account, AccountStatus::Active).await?;
+    set_status(&mut change, &mut account, AccountStatus::Active, None).await?;
     let event = UserReactivatedV1 {
         user_id: account.id,
         email: account.email.clone().into_email(),
@@ -171,10 +173,21 @@ pub async fn reactivate(store: &Store, account: Uuid, by: By, origin: &Origin) -
     Ok(Administered::Done)
 }
 
-async fn set_status(change: &mut Change<'_>, account: &mut Account, status: AccountStatus) -> Result<(), Failure> {
-    sqlx::query!("UPDATE users SET status = $2 WHERE id = $1", account.id, status.as_str())
-        .execute(change.connection())
-        .await?;
+/// `why` it is out of use, if it is.
+async fn set_status(
+    change: &mut Change<'_>,
+    account: &mut Account,
+    status: AccountStatus,
+    why: Option<&DeactivationReason>,
+) -> Result<(), Failure> {
+    sqlx::query!(
+        "UPDATE users SET status = $2, deactivation_reason = $3 WHERE id = $1",
+        account.id,
+        status.as_str(),
+        why.map(DeactivationReason::as_str)
+    )
+    .execute(change.connection())
+    .await?;
     account.status = status;
     Ok(())
 }

@@ -30,6 +30,9 @@ pub struct Profile {
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: OffsetDateTime,
+    /// Which version of the account's row this is.
+    #[serde(skip)]
+    pub(crate) sequence: i64,
 }
 
 /// Which accounts; all conditions hold at once.
@@ -48,7 +51,7 @@ pub async fn list(pool: &PgPool, filter: &ProfileFilter, limit: u16) -> Result<V
     let profiles = sqlx::query_as!(
         Profile,
         r#"SELECT id AS user_id, email AS "email!", email_verified_at IS NOT NULL AS "email_verified!", display_name,
-                  status, created_at, updated_at,
+                  status, created_at, updated_at, sequence,
                   coalesce((SELECT array_agg(role ORDER BY role) FROM user_roles WHERE user_id = id), '{}') AS "roles!"
              FROM users u
             WHERE status <> 'deleted'
@@ -69,9 +72,4 @@ pub async fn list(pool: &PgPool, filter: &ProfileFilter, limit: u16) -> Result<V
     .fetch_all(pool)
     .await?;
     Ok(profiles)
-}
-
-/// One account, or `None` where there is none or it was erased.
-pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Profile>, Failure> {
-    Ok(list(pool, &ProfileFilter { id: Some(id), ..ProfileFilter::default() }, 1).await?.pop())
 }

@@ -16,8 +16,8 @@ use crate::{
     EmailAddress, Failure, MailerKey, Origin, Password, PasswordHasher, Pseudonyms,
     audit::{Action, Entry},
     change::{Change, Store},
-    lockout::{Letter, may_write},
-    mail_requests::request_verification,
+    lockout::{self, Letter, may_write},
+    mail_requests::request_first_verification,
 };
 
 /// Makes accounts.
@@ -52,15 +52,18 @@ impl Registration {
         Self { store, hasher, pseudonyms, mailer }
     }
 
-    /// Makes an account, unless the address has one.
+    /// Makes an account, unless the address has one. Whoever has an address looked at for the first time must learn nothing
+    /// from the time: a new one takes as many statements as one whose owner is told.
     pub async fn register(&self, applicant: Applicant, origin: &Origin) -> Result<Registered, Failure> {
         let Applicant { email, password, display_name, locale } = applicant;
         // Before the database is asked, so that a known address takes as long as a new one.
-        let hash = self.hasher.hash(password).await?;
+        let hash = self.hasher.hash(&self.hasher.place()?, password).await?;
 
         let mut change = self.store.begin(origin).await?;
         let (now, id) = (change.now(), change.new_event_id());
-        let sequence = Sequence::after(None, now);
+        let created = Sequence::after(None, now);
+        // The row is written once, as it is after its second event.
+        let sequence = Sequence::after(Some(created), now);
         let inserted = sqlx::query_scalar!(
             "INSERT INTO users (id, email, password_hash, display_name, locale, sequence, created_at, updated_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
@@ -93,7 +96,7 @@ impl Registration {
 
         let min_token_version =
             TokenVersion::try_from(version).map_err(|_| Failure::StoredAccount("min_token_version"))?;
-        let mut account = Account {
+        let account = Account {
             id,
             email: email.clone(),
             status: AccountStatus::Active,
@@ -112,12 +115,11 @@ impl Registration {
             roles: Roles::of_a_new_account(),
             status: AccountStatus::Active,
         };
-        change.append(change.new_event_id(), sequence, &event).await?;
+        change.append(change.new_event_id(), created, &event).await?;
         // Counted like those that are asked for: whoever registers twice in a minute has one mail on its way.
         let pseudonym = self.pseudonyms.of(&email);
-        may_write(change.connection(), Letter::EmailVerification, pseudonym, now).await?;
-        may_write(change.connection(), Letter::RegistrationRepeated, pseudonym, now).await?;
-        request_verification(&mut change, &mut account, email, None, &self.mailer).await?;
+        lockout::count_first_letters(change.connection(), pseudonym, now).await?;
+        request_first_verification(&mut change, &account, email, &self.mailer).await?;
         change.audit(Entry::success(Action::Register, id)).await?;
         change.commit().await?;
 

@@ -5,11 +5,13 @@
 
 use schemas::{AccountStatus, ServiceName, UserEmailChangedV1, UserEmailVerifiedV1};
 use secrecy::SecretString;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Account, registration::tell_of_repeated_registration};
 use crate::{
     EmailAddress, Failure, MailerKey, Origin, Pseudonyms,
+    account_requests::{AccountRequests, Asked, withdraw_older_address_changes},
     audit::{Action, Entry},
     change::{Change, Store},
     lockout::{self, Letter, may_write},
@@ -32,57 +34,76 @@ pub struct Verification {
     store: Store,
     pseudonyms: Pseudonyms,
     mailer: MailerKey,
+    requests: AccountRequests,
 }
 
 impl Verification {
-    pub fn new(store: Store, pseudonyms: Pseudonyms, mailer: MailerKey) -> Self {
-        Self { store, pseudonyms, mailer }
+    pub(crate) fn new(store: Store, pseudonyms: Pseudonyms, mailer: MailerKey, requests: AccountRequests) -> Self {
+        Self { store, pseudonyms, mailer, requests }
     }
 
-    /// Has the mail sent again, where there is an account whose address is not verified. Whoever asks is told nothing. At
-    /// most once in a minute.
+    /// Takes down that somebody wants the mail again. Whoever asks is told nothing, and nothing is looked up meanwhile.
     pub async fn resend(&self, email: &EmailAddress, origin: &Origin) -> Result<(), Failure> {
-        let mut change = self.store.begin(origin).await?;
+        self.requests.write_down(Asked::EmailVerification, email, origin).await
+    }
+
+    /// Takes down that the account is to have another address, likewise.
+    pub async fn request_change(&self, account: Uuid, email: EmailAddress, origin: &Origin) -> Result<(), Failure> {
+        self.requests.write_down(Asked::EmailChange(account), &email, origin).await
+    }
+
+    /// Has the mail sent again, where there is an account whose address is not verified. At most once in a minute.
+    pub(crate) async fn send_mail(&self, change: &mut Change<'_>, email: &EmailAddress) -> Result<(), Failure> {
         let (now, pseudonym) = (change.now(), self.pseudonyms.of(email));
+        let account = match Account::find(change.connection(), email).await? {
+            Some(id) => change.lock(id).await?,
+            None => None,
+        };
         if !may_write(change.connection(), Letter::EmailVerification, pseudonym, now).await? {
             return Ok(());
         }
-        let found = Account::find(change.connection(), email).await?;
-        if let Some(id) = found
-            && let Some(mut account) = change.lock(id).await?
+        if let Some(mut account) = account
             && account.email == *email
             && account.status == AccountStatus::Active
             && !account.email_verified
         {
-            request_verification(&mut change, &mut account, email.clone(), None, &self.mailer).await?;
-            change.audit(Entry::success(Action::RequestEmailVerification, id)).await?;
+            request_verification(change, &mut account, email.clone(), None, &self.mailer).await?;
+            change.audit(Entry::success(Action::RequestEmailVerification, account.id)).await?;
         }
-        change.commit().await
+        Ok(())
     }
 
     /// Has a mail sent to the address that the account is to have. Where it is somebody else's already, its owner is told
-    /// instead, and whoever asks is told the same.
-    pub async fn request_change(&self, account: Uuid, email: EmailAddress, origin: &Origin) -> Result<(), Failure> {
-        let mut change = self.store.begin(origin).await?;
+    /// instead.
+    pub(crate) async fn begin_change(
+        &self,
+        change: &mut Change<'_>,
+        account: Uuid,
+        email: EmailAddress,
+        requested_at: OffsetDateTime,
+    ) -> Result<(), Failure> {
         let (now, pseudonym) = (change.now(), self.pseudonyms.of(&email));
+        let owner = Account::find(change.connection(), &email).await?;
+        // In the order of their ids: two people who want each other's address must not wait for each other.
+        if let Some(owner) = owner.filter(|owner| *owner < account) {
+            change.lock(owner).await?;
+        }
         let Some(mut account) = change.lock(account).await? else { return Ok(()) };
+        if account.status != AccountStatus::Active {
+            return Ok(());
+        }
+        withdraw_older_address_changes(change.connection(), account.id, requested_at).await?;
         change.audit(Entry::success(Action::RequestEmailChange, account.id)).await?;
-        match Account::find(change.connection(), &email).await? {
+        match owner {
             Some(owner) if owner == account.id => {}
-            // In a transaction of its own: two people who want each other's address must not wait for each other.
-            Some(owner) => {
-                change.commit().await?;
-                let mut telling = self.store.begin(origin).await?;
-                tell_of_repeated_registration(&mut telling, owner, &email, pseudonym, now).await?;
-                return telling.commit().await;
-            }
+            Some(owner) => tell_of_repeated_registration(change, owner, &email, pseudonym, now).await?,
             None => {
                 if may_write(change.connection(), Letter::EmailVerification, pseudonym, now).await? {
-                    request_verification(&mut change, &mut account, email, None, &self.mailer).await?;
+                    request_verification(change, &mut account, email, None, &self.mailer).await?;
                 }
             }
         }
-        change.commit().await
+        Ok(())
     }
 
     /// Takes the token of a mail; answers whether it was good. It is used up, also where the address has become another's.
@@ -156,6 +177,7 @@ impl Verification {
             previous_email: previous.clone().into_email(),
         };
         change.emit(account, &event).await?;
+        change.outdates_address(&previous, account.sequence);
         // A link in the old mailbox must not set the password any more.
         end_password_resets(change, account).await?;
         lockout::forget(change.connection(), self.pseudonyms.of(&previous)).await?;

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use service::{
     Problem,
     problem::{FieldError, Json},
+    rate_limit::Throttle,
 };
 use utoipa::ToSchema;
 
@@ -44,14 +45,16 @@ pub(super) struct RegisterRequest {
     request_body = RegisterRequest,
     responses((status = ACCEPTED, description = "Taken", body = Accepted,
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["body", "overloaded"])))
+    extensions(("x-problems" = json!(["body", "overloaded"])), ("x-limits" = json!(["register-ip"])))
 )]
 pub(super) async fn register(
     State((registration, policy)): State<(Registration, PasswordPolicy)>,
+    throttle: Throttle,
     origin: Origin,
     Preferred(locale): Preferred,
     Json(request): Json<RegisterRequest>,
 ) -> Result<impl IntoResponse, Problem> {
+    let _ = throttle.admit(&[]).await?;
     let applicant = Applicant { locale, ..request.validated(policy)? };
     registration.register(applicant, &origin).await?;
     Ok(accepted())

@@ -6,6 +6,7 @@ use schemas::Role;
 use serde::{Deserialize, Serialize};
 use service::{
     Problem,
+    http::{PathId, page},
     problem::{FieldError, Json, Query},
 };
 use time::OffsetDateTime;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 use super::{
     caller::Caller,
     problems::{NO_SUCH_ACCOUNT, NO_SUCH_ROLE, administered},
-    requests::{Id, NOT_STORED, email, limit, next},
+    requests::{NOT_STORED, email},
 };
 use crate::{
     AuditEntry, AuditFilter, Erasure, ErasureFilter, Origin, Profile, ProfileFilter, Store,
@@ -66,13 +67,13 @@ pub(super) struct UsersQuery {
     params(UsersQuery),
     responses((status = OK, description = "Some of them", body = ProfilePage,
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["unauthenticated", "forbidden", "invalid-fields"])))
+    extensions(("x-problems" = json!(["unauthenticated", "forbidden", "invalid-fields"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn users(
     State(store): State<Store>,
     Query(query): Query<UsersQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    let limit = limit(query.limit)?;
+    let limit = page::limit(query.limit)?;
     let email = query.email.map(|text| email("email", &text)).transpose();
     let filter = ProfileFilter {
         id: None,
@@ -81,8 +82,14 @@ pub(super) async fn users(
         role: query.role,
         after: query.after,
     };
-    let items = profile::list(store.pool(), &filter, limit).await?;
-    let next = next(&items, limit, |profile| profile.user_id);
+    let items = match &filter {
+        // One account by its address is what is asked for most.
+        ProfileFilter { id: None, email: Some(email), status: None, role: None, after: None } => {
+            store.profiles().of_address(email).await?.into_iter().collect()
+        }
+        _ => profile::list(store.pool(), &filter, limit).await?,
+    };
+    let next = page::next(&items, limit, |profile| profile.user_id);
     Ok((NOT_STORED, Json(ProfilePage { items, next })))
 }
 
@@ -97,13 +104,13 @@ pub(super) async fn users(
     params(("id" = Uuid, Path, description = "The account")),
     responses((status = NO_CONTENT, description = "Out of use",
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["unauthenticated", "forbidden", "no-such-account", "last-administrator"])))
+    extensions(("x-problems" = json!(["unauthenticated", "forbidden", "no-such-account", "last-administrator"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn deactivate(
     State(store): State<Store>,
     caller: Caller,
     origin: Origin,
-    id: Id,
+    id: PathId,
 ) -> Result<impl IntoResponse, Problem> {
     let by = By::Administrator(caller.user_id);
     let account = id.or(&NO_SUCH_ACCOUNT)?;
@@ -122,13 +129,13 @@ pub(super) async fn deactivate(
     params(("id" = Uuid, Path, description = "The account")),
     responses((status = NO_CONTENT, description = "In use",
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["unauthenticated", "forbidden", "no-such-account"])))
+    extensions(("x-problems" = json!(["unauthenticated", "forbidden", "no-such-account"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn reactivate(
     State(store): State<Store>,
     caller: Caller,
     origin: Origin,
-    id: Id,
+    id: PathId,
 ) -> Result<impl IntoResponse, Problem> {
     let by = By::Administrator(caller.user_id);
     let account = id.or(&NO_SUCH_ACCOUNT)?;
@@ -145,13 +152,13 @@ pub(super) async fn reactivate(
     params(("id" = Uuid, Path, description = "The account")),
     responses((status = NO_CONTENT, description = "Signed out",
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["unauthenticated", "forbidden", "no-such-account"])))
+    extensions(("x-problems" = json!(["unauthenticated", "forbidden", "no-such-account"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn log_out(
     State(store): State<Store>,
     caller: Caller,
     origin: Origin,
-    id: Id,
+    id: PathId,
 ) -> Result<impl IntoResponse, Problem> {
     let account = id.or(&NO_SUCH_ACCOUNT)?;
     let by = By::Administrator(caller.user_id);
@@ -170,7 +177,7 @@ pub(super) async fn log_out(
     params(("id" = Uuid, Path, description = "The account"), ("role" = String, Path, description = "The role", example = "admin")),
     responses((status = NO_CONTENT, description = "It has the role",
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["unauthenticated", "forbidden", "no-such-account", "no-such-role", "own-roles"])))
+    extensions(("x-problems" = json!(["unauthenticated", "forbidden", "no-such-account", "no-such-role", "own-roles"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn grant_role(
     State(store): State<Store>,
@@ -197,7 +204,7 @@ pub(super) async fn grant_role(
         headers(("cache-control" = String, description = "`no-store`")))),
     extensions(("x-problems" = json!([
         "unauthenticated", "forbidden", "no-such-account", "no-such-role", "last-administrator"
-    ])))
+    ])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn revoke_role(
     State(store): State<Store>,
@@ -262,13 +269,13 @@ pub(super) struct AuditQuery {
     params(AuditQuery),
     responses((status = OK, description = "Some of it", body = AuditPage,
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["unauthenticated", "forbidden", "invalid-fields"])))
+    extensions(("x-problems" = json!(["unauthenticated", "forbidden", "invalid-fields"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn audit(
     State(store): State<Store>,
     Query(query): Query<AuditQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    let limit = limit(query.limit)?;
+    let limit = page::limit(query.limit)?;
     let filter = AuditFilter {
         user: query.user,
         action: query.action,
@@ -278,7 +285,7 @@ pub(super) async fn audit(
         after: query.after,
     };
     let items = audit::list(store.pool(), &filter, limit).await?;
-    let next = next(&items, limit, |entry| entry.id);
+    let next = page::next(&items, limit, |entry| entry.id);
     Ok((NOT_STORED, Json(AuditPage { items, next })))
 }
 
@@ -316,18 +323,18 @@ pub(super) struct ErasuresQuery {
     params(ErasuresQuery),
     responses((status = OK, description = "Some of them", body = ErasurePage,
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["unauthenticated", "forbidden", "invalid-fields"])))
+    extensions(("x-problems" = json!(["unauthenticated", "forbidden", "invalid-fields"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn erasures(
     State(store): State<Store>,
     Query(query): Query<ErasuresQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    let limit = limit(query.limit)?;
+    let limit = page::limit(query.limit)?;
     let state = one_of("state", query.state, &["open", "completed"])?;
     let filter =
         ErasureFilter { user: query.user, completed: state.map(|state| state == "completed"), after: query.after };
     let items = erasure::list(store.pool(), &filter, limit).await?;
-    let next = next(&items, limit, |erasure| erasure.erasure_id);
+    let next = page::next(&items, limit, |erasure| erasure.erasure_id);
     Ok((NOT_STORED, Json(ErasurePage { items, next })))
 }
 

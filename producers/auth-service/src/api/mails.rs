@@ -1,14 +1,14 @@
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use secrecy::SecretString;
 use serde::Deserialize;
-use service::{Problem, problem::Json};
+use service::{Problem, problem::Json, rate_limit::Throttle};
 use utoipa::ToSchema;
 
 use super::{
     problems::INVALID_TOKEN,
     requests::{Accepted, EmailRequest, NOT_STORED, accepted},
 };
-use crate::{Origin, Verification};
+use crate::{Origin, Verification, limits::MAIL_ADDRESS};
 
 /// The token of a link in a mail.
 #[derive(Deserialize, ToSchema)]
@@ -29,13 +29,15 @@ pub(super) struct VerifyRequest {
     request_body = VerifyRequest,
     responses((status = NO_CONTENT, description = "The address is verified",
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["invalid-token", "body"])))
+    extensions(("x-problems" = json!(["invalid-token", "body"])), ("x-limits" = json!(["token-ip"])))
 )]
 pub(super) async fn verify_email(
     State(verification): State<Verification>,
+    throttle: Throttle,
     origin: Origin,
     Json(request): Json<VerifyRequest>,
 ) -> Result<impl IntoResponse, Problem> {
+    let _ = throttle.admit(&[]).await?;
     match verification.verify(&request.token, &origin).await? {
         true => Ok((StatusCode::NO_CONTENT, NOT_STORED)),
         false => Err(Problem::new(&INVALID_TOKEN)),
@@ -52,13 +54,16 @@ pub(super) async fn verify_email(
     request_body = EmailRequest,
     responses((status = ACCEPTED, description = "Taken", body = Accepted,
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["body"])))
+    extensions(("x-problems" = json!(["body"])), ("x-limits" = json!(["mail-ip", "mail-address"])))
 )]
 pub(super) async fn resend_verification(
     State(verification): State<Verification>,
+    throttle: Throttle,
     origin: Origin,
     Json(request): Json<EmailRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    verification.resend(&request.validated()?, &origin).await?;
+    let email = request.validated()?;
+    let _ = throttle.admit(&[(&MAIL_ADDRESS, email.as_str())]).await?;
+    verification.resend(&email, &origin).await?;
     Ok(accepted())
 }

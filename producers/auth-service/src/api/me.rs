@@ -1,21 +1,22 @@
-use axum::{extract::State, http::StatusCode, response::IntoResponse};
+use axum::{Extension, extract::State, http::StatusCode, response::IntoResponse};
 use serde::Serialize;
-use service::{Problem, problem::Json};
+use service::{Problem, http::PathId, problem::Json, rate_limit::Throttle};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
     caller::Caller,
     problems::{LAST_ADMINISTRATOR, NO_SUCH_ACCOUNT, NO_SUCH_SESSION, administered},
-    requests::{Accepted, EmailRequest, Id, NOT_STORED, accepted},
+    requests::{Accepted, EmailRequest, NOT_STORED, accepted},
 };
 use crate::{
     Erased, Origin, Profile, Pseudonyms, Session, Store, Verification,
     account::{
         administration::{self, By},
-        profile,
+        profiles::FetchedProfile,
     },
     erasure,
+    limits::MAIL_ADDRESS,
     session::{list, revoke},
 };
 
@@ -27,10 +28,14 @@ use crate::{
     security(("accessToken" = [])),
     responses((status = OK, description = "The account", body = Profile,
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["unauthenticated", "no-such-account"])))
+    extensions(("x-problems" = json!(["unauthenticated", "no-such-account"])), ("x-limits" = json!(["user"])))
 )]
-pub(super) async fn show(State(store): State<Store>, caller: Caller) -> Result<impl IntoResponse, Problem> {
-    match profile::find(store.pool(), caller.user_id).await? {
+pub(super) async fn show(
+    State(store): State<Store>,
+    caller: Caller,
+    Extension(fetched): Extension<FetchedProfile>,
+) -> Result<impl IntoResponse, Problem> {
+    match store.profiles().of_active(fetched, caller.version).await? {
         Some(profile) => Ok((NOT_STORED, Json(profile))),
         None => Err(Problem::new(&NO_SUCH_ACCOUNT)),
     }
@@ -49,7 +54,7 @@ pub(super) async fn show(State(store): State<Store>, caller: Caller) -> Result<i
         headers(("cache-control" = String, description = "`no-store`")))),
     extensions(("x-problems" = json!([
         "unauthenticated", "reauthentication-required", "no-such-account", "last-administrator"
-    ])))
+    ])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn erase(
     State((store, pseudonyms)): State<(Store, Pseudonyms)>,
@@ -83,16 +88,19 @@ pub(super) struct ErasureStarted {
     request_body = EmailRequest,
     responses((status = ACCEPTED, description = "Taken", body = Accepted,
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["unauthenticated", "reauthentication-required", "body"])))
+    extensions(("x-problems" = json!(["unauthenticated", "reauthentication-required", "body"])), ("x-limits" = json!(["user", "mail-address"])))
 )]
 pub(super) async fn request_email_change(
     State(verification): State<Verification>,
     caller: Caller,
+    throttle: Throttle,
     origin: Origin,
     Json(request): Json<EmailRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     caller.fresh()?;
-    verification.request_change(caller.user_id, request.validated()?, &origin).await?;
+    let email = request.validated()?;
+    let _ = throttle.admit(&[(&MAIL_ADDRESS, email.as_str())]).await?;
+    verification.request_change(caller.user_id, email, &origin).await?;
     Ok(accepted())
 }
 
@@ -109,7 +117,7 @@ pub(super) async fn request_email_change(
         headers(("cache-control" = String, description = "`no-store`")))),
     extensions(("x-problems" = json!([
         "unauthenticated", "reauthentication-required", "no-such-account", "last-administrator"
-    ])))
+    ])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn deactivate(
     State(store): State<Store>,
@@ -135,7 +143,7 @@ pub(super) struct Sessions {
     security(("accessToken" = [])),
     responses((status = OK, description = "The newest hundred, newest first", body = Sessions,
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["unauthenticated"])))
+    extensions(("x-problems" = json!(["unauthenticated"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn sessions(State(store): State<Store>, caller: Caller) -> Result<impl IntoResponse, Problem> {
     let items = list::list(store.pool(), caller.user_id, caller.session_id, store.now()).await?;
@@ -151,13 +159,13 @@ pub(super) async fn sessions(State(store): State<Store>, caller: Caller) -> Resu
     params(("id" = Uuid, Path, description = "The session")),
     responses((status = NO_CONTENT, description = "Signed out",
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["unauthenticated", "no-such-session"])))
+    extensions(("x-problems" = json!(["unauthenticated", "no-such-session"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn revoke_session(
     State(store): State<Store>,
     caller: Caller,
     origin: Origin,
-    id: Id,
+    id: PathId,
 ) -> Result<impl IntoResponse, Problem> {
     let session = id.or(&NO_SUCH_SESSION)?;
     match revoke::revoke_one(&store, caller.user_id, session, &origin).await? {

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use service::{
     Problem,
     problem::{FieldError, Json},
+    rate_limit::Throttle,
 };
 use utoipa::ToSchema;
 
@@ -12,7 +13,10 @@ use super::{
     problems::{INVALID_TOKEN, WRONG_PASSWORD},
     requests::{Accepted, EmailRequest, NOT_STORED, accepted},
 };
-use crate::{Changed, Origin, Password, PasswordChange, PasswordReset, Reset};
+use crate::{
+    Changed, Origin, Password, PasswordChange, PasswordReset, Reset,
+    limits::{MAIL_ADDRESS, PASSWORD_ACCOUNT},
+};
 
 /// Ask for a mail to set a new password.
 ///
@@ -24,14 +28,17 @@ use crate::{Changed, Origin, Password, PasswordChange, PasswordReset, Reset};
     request_body = EmailRequest,
     responses((status = ACCEPTED, description = "Taken", body = Accepted,
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["body"])))
+    extensions(("x-problems" = json!(["body"])), ("x-limits" = json!(["mail-ip", "mail-address"])))
 )]
 pub(super) async fn forgot_password(
     State(reset): State<PasswordReset>,
+    throttle: Throttle,
     origin: Origin,
     Json(request): Json<EmailRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    reset.request(&request.validated()?, &origin).await?;
+    let email = request.validated()?;
+    let _ = throttle.admit(&[(&MAIL_ADDRESS, email.as_str())]).await?;
+    reset.request(&email, &origin).await?;
     Ok(accepted())
 }
 
@@ -56,13 +63,18 @@ pub(super) struct ResetRequest {
     request_body = ResetRequest,
     responses((status = NO_CONTENT, description = "It is set",
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["invalid-token", "body", "overloaded"])))
+    extensions(
+        ("x-problems" = json!(["invalid-token", "body", "overloaded"])),
+        ("x-limits" = json!(["token-ip"]))
+    )
 )]
 pub(super) async fn reset_password(
     State(reset): State<PasswordReset>,
+    throttle: Throttle,
     origin: Origin,
     Json(request): Json<ResetRequest>,
 ) -> Result<impl IntoResponse, Problem> {
+    let _ = throttle.admit(&[]).await?;
     match reset.reset(&request.token, &request.password, &origin).await? {
         Reset::Done => Ok((StatusCode::NO_CONTENT, NOT_STORED)),
         Reset::BadToken => Err(Problem::new(&INVALID_TOKEN)),
@@ -92,16 +104,25 @@ pub(super) struct ChangeRequest {
     request_body = ChangeRequest,
     responses((status = NO_CONTENT, description = "It is changed",
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["unauthenticated", "wrong-password", "body", "overloaded"])))
+    extensions(
+        ("x-problems" = json!(["unauthenticated", "wrong-password", "body", "overloaded"])),
+        ("x-limits" = json!(["user", "password-account"]))
+    )
 )]
 pub(super) async fn change_password(
     State(change): State<PasswordChange>,
     caller: Caller,
+    throttle: Throttle,
     origin: Origin,
     Json(request): Json<ChangeRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     let current = Password::attempt(&request.current_password).map_err(|unfit| invalid("currentPassword", &unfit))?;
-    match change.change(caller.user_id, caller.session_id, current, &request.new_password, &origin).await? {
+    let charged = throttle.admit(&[(&PASSWORD_ACCOUNT, &caller.user_id.to_string())]).await?;
+    let outcome = change.change(caller.user_id, caller.session_id, current, &request.new_password, &origin).await;
+    if !matches!(outcome, Ok(Changed::WrongPassword)) {
+        charged.refund().await;
+    }
+    match outcome? {
         Changed::Done => Ok((StatusCode::NO_CONTENT, NOT_STORED)),
         Changed::WrongPassword => Err(Problem::new(&WRONG_PASSWORD)),
         Changed::Unfit(unfit) => Err(invalid("newPassword", &unfit)),

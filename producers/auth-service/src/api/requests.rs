@@ -1,7 +1,7 @@
-//! Fields that several requests have, and pages.
+//! Fields that several requests have.
 
 use axum::{
-    extract::{FromRequestParts, Path},
+    extract::FromRequestParts,
     http::{StatusCode, header, request::Parts},
     response::{AppendHeaders, IntoResponse},
 };
@@ -10,10 +10,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use service::{
     Problem,
-    problem::{FieldError, Json, Kind},
+    problem::{FieldError, Json},
 };
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use crate::EmailAddress;
 
@@ -58,44 +57,6 @@ impl EmailRequest {
 pub(super) struct RefreshTokenRequest {
     #[schema(value_type = String, max_length = 256, example = "rt_0v3Vx2Rp0XGyo0oVSyM8fYwJYwqzvX6lVYl0m2c9k1E_1x2y3z")]
     pub refresh_token: SecretString,
-}
-
-/// An id in a path. What is none is an id of nothing.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Id(Option<Uuid>);
-
-impl Id {
-    pub fn or(self, problem: &Kind) -> Result<Uuid, Problem> {
-        self.0.ok_or_else(|| Problem::new(problem))
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Id {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(Path::<Uuid>::from_request_parts(parts, state).await.ok().map(|Path(id)| id)))
-    }
-}
-
-/// How many a page has where nobody says, and at the most.
-const PAGE: u16 = 50;
-const LONGEST_PAGE: u16 = 200;
-
-/// The `limit` of a page.
-pub(super) fn limit(asked: Option<u16>) -> Result<u16, Problem> {
-    let limit = asked.unwrap_or(PAGE);
-    if (1..=LONGEST_PAGE).contains(&limit) {
-        Ok(limit)
-    } else {
-        let message = format!("should be a whole number from 1 to {LONGEST_PAGE}");
-        Err(Problem::invalid_fields(vec![FieldError::new("limit", message)]))
-    }
-}
-
-/// The next page starts after the last of a full one.
-pub(super) fn next<T>(items: &[T], limit: u16, id: impl Fn(&T) -> Uuid) -> Option<Uuid> {
-    items.last().filter(|_| items.len() >= usize::from(limit)).map(id)
 }
 
 /// The first language that the client prefers and that a locale can name.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use service::{
     Problem,
     problem::{FieldError, Json},
+    rate_limit::Throttle,
 };
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -14,7 +15,11 @@ use super::{
     problems::{INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, administered},
     requests::{NOT_STORED, RefreshTokenRequest, email},
 };
-use crate::{By, Login, Origin, Password, Refreshing, Store, Tokens, session::revoke};
+use crate::{
+    By, Login, Origin, Password, Refreshing, Store, Tokens,
+    limits::{LOGIN_ACCOUNT, REFRESH_SESSION},
+    session::revoke,
+};
 
 /// An address and its password.
 #[derive(Deserialize, ToSchema)]
@@ -71,15 +76,25 @@ impl From<Tokens> for TokenResponse {
     request_body = LoginRequest,
     responses((status = OK, description = "Signed in", body = TokenResponse,
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["invalid-credentials", "body", "overloaded"])))
+    extensions(
+        ("x-problems" = json!(["invalid-credentials", "body", "overloaded"])),
+        ("x-limits" = json!(["login-ip", "login-account"]))
+    )
 )]
 pub(super) async fn log_in(
     State(login): State<Login>,
+    throttle: Throttle,
     origin: Origin,
     Json(request): Json<LoginRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     let (email, password) = request.validated()?;
-    match login.log_in(&email, password, &origin).await? {
+    let charged = throttle.admit(&[(&LOGIN_ACCOUNT, email.as_str())]).await?;
+    let outcome = login.log_in(&email, password, &origin).await;
+    if !matches!(outcome, Ok(None)) {
+        // Nothing that went wrong in here was a wrong password.
+        charged.refund().await;
+    }
+    match outcome? {
         Some(tokens) => Ok((NOT_STORED, Json(TokenResponse::from(tokens)))),
         None => Err(Problem::new(&INVALID_CREDENTIALS)),
     }
@@ -108,14 +123,23 @@ impl LoginRequest {
     request_body = RefreshTokenRequest,
     responses((status = OK, description = "Gone on", body = TokenResponse,
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["invalid-refresh-token", "body"])))
+    extensions(
+        ("x-problems" = json!(["invalid-refresh-token", "body"])),
+        ("x-limits" = json!(["refresh-ip", "refresh-session"]))
+    )
 )]
 pub(super) async fn refresh(
     State(refreshing): State<Refreshing>,
+    throttle: Throttle,
     origin: Origin,
     Json(request): Json<RefreshTokenRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    match refreshing.refresh(&request.refresh_token, &origin).await? {
+    let Some(known) = refreshing.find(&request.refresh_token).await? else {
+        let _ = throttle.admit(&[]).await?;
+        return Err(Problem::new(&INVALID_REFRESH_TOKEN));
+    };
+    let _ = throttle.admit(&[(&REFRESH_SESSION, &known.session_id.to_string())]).await?;
+    match refreshing.refresh(known, &request.refresh_token, &origin).await? {
         Some(tokens) => Ok((NOT_STORED, Json(TokenResponse::from(tokens)))),
         None => Err(Problem::new(&INVALID_REFRESH_TOKEN)),
     }
@@ -131,13 +155,15 @@ pub(super) async fn refresh(
     request_body = RefreshTokenRequest,
     responses((status = NO_CONTENT, description = "Signed out",
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["body"])))
+    extensions(("x-problems" = json!(["body"])), ("x-limits" = json!(["refresh-ip"])))
 )]
 pub(super) async fn log_out(
     State(store): State<Store>,
+    throttle: Throttle,
     origin: Origin,
     Json(request): Json<RefreshTokenRequest>,
 ) -> Result<impl IntoResponse, Problem> {
+    let _ = throttle.admit(&[]).await?;
     revoke::log_out(&store, &request.refresh_token, &origin).await?;
     Ok((StatusCode::NO_CONTENT, NOT_STORED))
 }
@@ -152,7 +178,7 @@ pub(super) async fn log_out(
     security(("accessToken" = [])),
     responses((status = NO_CONTENT, description = "Signed out",
         headers(("cache-control" = String, description = "`no-store`")))),
-    extensions(("x-problems" = json!(["unauthenticated", "no-such-account"])))
+    extensions(("x-problems" = json!(["unauthenticated", "no-such-account"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn log_out_everywhere(
     State(store): State<Store>,

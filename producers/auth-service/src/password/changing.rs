@@ -42,6 +42,7 @@ impl PasswordChange {
         new: &SecretString,
         origin: &Origin,
     ) -> Result<Changed, Failure> {
+        let place = self.hasher.place()?;
         let Some((email, stored)) = self.find(account).await? else { return Ok(Changed::WrongPassword) };
         let new = match self.policy.check(new, Some(&email)) {
             Ok(new) => new,
@@ -51,14 +52,14 @@ impl PasswordChange {
         let pseudonym = self.pseudonyms.of(&email);
         let attempt = lockout::count_attempt(&self.store.pool, pseudonym, self.store.now()).await?;
         let stored = Some(stored).filter(|_| attempt == Attempt::Counted);
-        if self.hasher.verify(current, stored.clone()).await? == Tried::Wrong {
+        if self.hasher.verify(&place, current, stored.clone()).await? == Tried::Wrong {
             let mut change = self.store.begin(origin).await?;
             let reason = if attempt == Attempt::Locked { "locked" } else { "wrong-password" };
             change.audit(Entry::failure(Action::ChangePassword, reason).about_account(account)).await?;
             change.commit().await?;
             return Ok(Changed::WrongPassword);
         }
-        let hash = self.hasher.hash(new).await?;
+        let hash = self.hasher.hash(&place, new).await?;
 
         let mut change = self.store.begin(origin).await?;
         let Some(mut account) = change.lock(account).await? else { return Ok(Changed::WrongPassword) };

@@ -5,6 +5,7 @@
 //! because a client that waits longer gives up and tries again.
 
 use std::{
+    io,
     num::NonZero,
     sync::{
         Arc,
@@ -14,21 +15,21 @@ use std::{
     time::Duration,
 };
 
-use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
-    password_hash::{self, phc::PasswordHash},
-};
+use argon2::password_hash;
 use metrics::{counter, histogram};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use service::settings::{Env, SettingErrors, all};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::spawn_blocking,
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::{Instant, timeout},
 };
 
-use super::Password;
-use crate::secret_token;
+use super::{
+    Password,
+    argon2id::{self, Memory, Stored, UnreadableHash},
+    threads::HashThreads,
+};
+use crate::secret_token::{self, NoRandomBytes};
 
 #[derive(Debug, Clone, Copy)]
 pub struct HashLimits {
@@ -68,26 +69,12 @@ pub enum HashError {
     #[error("the password could not be hashed")]
     Failed(#[source] password_hash::Error),
     #[error("hashing a password broke off")]
-    BrokeOff(#[source] tokio::task::JoinError),
+    BrokeOff,
+    #[error("a password can't be salted")]
+    NoSalt(#[source] NoRandomBytes),
+    #[error("can't start a thread that hashes")]
+    NoThread(#[source] io::Error),
 }
-
-const MEMORY_KIB: u32 = 19_456;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
-const PARAMS: Params = match Params::new(MEMORY_KIB, PASSES, LANES, None) {
-    Ok(params) => params,
-    Err(_) => panic!("the parameters should be valid"),
-};
-
-/// What is stored for an account is no hash that may be computed. The account can't be signed into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("should be an Argon2id hash in PHC form, of at most 1 GiB, 10 passes and 16 lanes")]
-pub struct UnreadableHash;
-
-/// Beyond these, one stored hash could take the machine for itself.
-const MOST_MEMORY_KIB: u32 = 1_024 * 1_024;
-const MOST_PASSES: u32 = 10;
-const MOST_LANES: u32 = 16;
 
 /// What became of a password that was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,28 +88,34 @@ pub(crate) enum Tried {
 /// Hashes passwords, a few at a time. Cheap to clone; the clones share the limits.
 #[derive(Clone)]
 pub struct PasswordHasher {
-    argon2: Argon2<'static>,
+    threads: HashThreads,
     /// What is compared with where there is nothing to compare with: a hash of today's parameters, of a password that nobody knows.
-    nobodys: Arc<str>,
+    nobodys: Arc<SecretString>,
     computed: Arc<AtomicU64>,
+    /// One for each that is computed or waits.
+    places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
-    queue: Arc<Semaphore>,
     wait: Duration,
+}
+
+/// A place among those who have a password hashed. It is taken before the first statement that leads there: whoever finds
+/// none has cost the database nothing, and no account an attempt.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
 }
 
 impl PasswordHasher {
     /// Computes a hash, so that it takes as long as one does.
     pub fn new(limits: HashLimits) -> Result<Self, HashError> {
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, PARAMS);
-        let unknown =
-            secret_token::random_bytes::<32>().map_err(|_| HashError::Failed(password_hash::Error::Internal))?;
-        let nobodys = argon2.hash_password(&unknown).map_err(HashError::Failed)?.to_string().into();
+        let password = secret_token::random_bytes::<32>().map_err(HashError::NoSalt)?;
+        let nobodys = argon2id::hash(&password, &salt()?, &mut Memory::default()).map_err(HashError::Failed)?;
         Ok(Self {
-            argon2,
-            nobodys,
+            threads: HashThreads::start(limits.concurrency).map_err(HashError::NoThread)?,
+            nobodys: Arc::new(nobodys),
             computed: Arc::default(),
+            places: Arc::new(Semaphore::new(limits.concurrency + limits.queue)),
             turns: Arc::new(Semaphore::new(limits.concurrency)),
-            queue: Arc::new(Semaphore::new(limits.queue)),
             wait: limits.wait,
         })
     }
@@ -132,54 +125,67 @@ impl PasswordHasher {
         self.computed.load(Ordering::Relaxed)
     }
 
+    /// Busy where all places are taken.
+    pub(crate) fn place(&self) -> Result<Place, HashError> {
+        let permit = Arc::clone(&self.places).try_acquire_owned();
+        Ok(Place { _permit: permit.map_err(|_| refused())? })
+    }
+
     /// The hash as a PHC string with a salt of its own.
-    pub(crate) async fn hash(&self, password: Password) -> Result<SecretString, HashError> {
-        let argon2 = self.argon2.clone();
-        let hash = self.compute(move || argon2.hash_password(password.as_bytes())).await?;
-        hash.map(|hash| SecretString::from(hash.to_string())).map_err(HashError::Failed)
+    pub(crate) async fn hash(&self, _: &Place, password: Password) -> Result<SecretString, HashError> {
+        let salt = salt()?;
+        let hash = self.compute(move |memory| argon2id::hash(password.as_bytes(), &salt, memory)).await?;
+        hash.map_err(HashError::Failed)
     }
 
     /// Whether this is the password of a stored hash. Where there is none, the same work is done and the answer is no.
-    pub(crate) async fn verify(&self, password: Password, stored: Option<SecretString>) -> Result<Tried, VerifyError> {
-        let nobodys = || SecretString::from(&*self.nobodys);
-        let (is_somebodys, text) = (stored.is_some(), stored.unwrap_or_else(nobodys));
-        let (hash, params) = readable(&text)?;
-        let argon2 = self.argon2.clone();
-        let matches = self.compute(move || argon2.verify_password(password.as_bytes(), &hash)).await?;
-        match matches {
-            Ok(()) if !is_somebodys => Ok(Tried::Wrong),
-            Ok(()) if is_todays(&params) => Ok(Tried::Right),
-            Ok(()) => Ok(Tried::RightToRehash),
-            Err(password_hash::Error::PasswordInvalid) => Ok(Tried::Wrong),
-            Err(error) => Err(HashError::Failed(error).into()),
-        }
+    pub(crate) async fn verify(
+        &self,
+        _: &Place,
+        password: Password,
+        stored: Option<SecretString>,
+    ) -> Result<Tried, VerifyError> {
+        let is_somebodys = stored.is_some();
+        let stored = Stored::read(stored.as_ref().unwrap_or(&self.nobodys))?;
+        let is_todays = stored.is_todays();
+        let matches = self.compute(move |memory| stored.is_of(password.as_bytes(), memory)).await?;
+        Ok(match matches.map_err(HashError::Failed)? {
+            true if is_somebodys && is_todays => Tried::Right,
+            true if is_somebodys => Tried::RightToRehash,
+            _ => Tried::Wrong,
+        })
     }
 
-    async fn compute<T: Send + 'static>(&self, hash: impl FnOnce() -> T + Send + 'static) -> Result<T, HashError> {
-        let turn = self.turn().await.inspect_err(|_| counter!("password_hashes_refused_total").increment(1))?;
+    async fn compute<T: Send + 'static>(
+        &self,
+        hash: impl FnOnce(&mut Memory) -> T + Send + 'static,
+    ) -> Result<T, HashError> {
+        let turn = self.turn().await?;
         self.computed.fetch_add(1, Ordering::Relaxed);
-        let computed = spawn_blocking(move || {
-            // The permit goes along: a client that hangs up frees no core while its hash is still computed.
-            let _turn = turn;
+        let (done, computed) = oneshot::channel();
+        let job = move |memory: &mut Memory| {
             let began = Instant::now();
-            let hash = hash();
+            let hash = hash(memory);
             histogram!("password_hash_seconds").record(began.elapsed());
-            hash
-        });
-        computed.await.map_err(HashError::BrokeOff)
+            // It went along, since a client that hangs up frees no core while its hash is still computed.
+            drop(turn);
+            let _ = done.send(hash);
+        };
+        self.threads.give(job).map_err(|_| HashError::BrokeOff)?;
+        computed.await.map_err(|_| HashError::BrokeOff)
     }
 
     async fn turn(&self) -> Result<OwnedSemaphorePermit, HashError> {
-        let turns = Arc::clone(&self.turns);
-        if let Ok(turn) = Arc::clone(&turns).try_acquire_owned() {
-            return Ok(turn);
-        }
-        let _place = self.queue.try_acquire().map_err(|_| HashError::Busy)?;
-        match timeout(self.wait, turns.acquire_owned()).await {
+        match timeout(self.wait, Arc::clone(&self.turns).acquire_owned()).await {
             Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) | Err(_) => Err(HashError::Busy),
+            Ok(Err(_)) | Err(_) => Err(refused()),
         }
     }
+}
+
+fn refused() -> HashError {
+    counter!("password_hashes_refused_total").increment(1);
+    HashError::Busy
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -190,21 +196,15 @@ pub(crate) enum VerifyError {
     Unreadable(#[from] UnreadableHash),
 }
 
-/// Not compared whole: those of a stored hash say how long it is.
-fn is_todays(params: &Params) -> bool {
-    (params.m_cost(), params.t_cost(), params.p_cost()) == (MEMORY_KIB, PASSES, LANES)
-}
-
-/// The stored hash, where computing it costs no more than anything may.
-fn readable(text: &SecretString) -> Result<(PasswordHash, Params), UnreadableHash> {
-    let hash = PasswordHash::new(text.expose_secret()).map_err(|_| UnreadableHash)?;
-    let params = Params::try_from(&hash).map_err(|_| UnreadableHash)?;
-    let bounded = params.m_cost() <= MOST_MEMORY_KIB && params.t_cost() <= MOST_PASSES && params.p_cost() <= MOST_LANES;
-    if bounded && hash.algorithm.as_str() == "argon2id" { Ok((hash, params)) } else { Err(UnreadableHash) }
+fn salt() -> Result<[u8; 16], HashError> {
+    secret_token::random_bytes().map_err(HashError::NoSalt)
 }
 
 #[cfg(test)]
 mod tests {
+    use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     fn password() -> Password {
@@ -218,8 +218,9 @@ mod tests {
     #[tokio::test]
     async fn a_hash_is_argon2id_with_a_salt_of_its_own() {
         let hasher = hasher(0);
-        let first = hasher.hash(password()).await.unwrap();
-        let second = hasher.hash(password()).await.unwrap();
+        let place = hasher.place().unwrap();
+        let first = hasher.hash(&place, password()).await.unwrap();
+        let second = hasher.hash(&place, password()).await.unwrap();
         assert!(first.expose_secret().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", first.expose_secret());
         assert_ne!(first.expose_secret(), second.expose_secret());
         let parts: Vec<_> = first.expose_secret().split('$').collect();
@@ -231,7 +232,8 @@ mod tests {
     async fn a_password_is_right_wrong_or_to_be_hashed_anew_and_each_costs_one_hash() {
         let hasher = hasher(0);
         let other = || Password::attempt(&SecretString::from("another passphrase")).unwrap();
-        let stored = hasher.hash(password()).await.unwrap();
+        let place = hasher.place().unwrap();
+        let stored = hasher.hash(&place, password()).await.unwrap();
         let (weak, nobodys) =
             (Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 1, 1, None).unwrap()), None);
         let older = SecretString::from(weak.hash_password(password().as_bytes()).unwrap().to_string());
@@ -243,7 +245,7 @@ mod tests {
             (password(), nobodys, Tried::Wrong),
         ] {
             let before = hasher.computed();
-            assert_eq!(hasher.verify(password, stored).await.unwrap(), want);
+            assert_eq!(hasher.verify(&place, password, stored).await.unwrap(), want);
             assert_eq!(hasher.computed(), before + 1);
         }
     }
@@ -251,6 +253,7 @@ mod tests {
     #[tokio::test]
     async fn a_stored_hash_that_would_take_the_machine_is_not_computed() {
         let hasher = hasher(0);
+        let place = hasher.place().unwrap();
         let tail = "c29tZXNhbHRzb21lc2FsdA$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE";
         for text in [
             String::new(),
@@ -261,24 +264,19 @@ mod tests {
             format!("$argon2i$v=19$m=19456,t=2,p=1${tail}"),
             format!("$scrypt$ln=16,r=8,p=1${tail}"),
         ] {
-            let tried = hasher.verify(password(), Some(SecretString::from(text.as_str()))).await;
+            let tried = hasher.verify(&place, password(), Some(SecretString::from(text.as_str()))).await;
             assert!(matches!(tried, Err(VerifyError::Unreadable(_))), "{text}: {tried:?}");
         }
         assert_eq!(hasher.computed(), 0);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn whoever_finds_the_queue_full_is_told_at_once() {
+    #[tokio::test]
+    async fn whoever_finds_every_place_taken_is_told_at_once() {
         let hasher = hasher(1);
-        let turn = hasher.turn().await.unwrap();
-        let waiting = hasher.clone();
-        let first = tokio::spawn(async move { waiting.turn().await });
-        tokio::task::yield_now().await;
-        let began = Instant::now();
-        assert!(matches!(hasher.turn().await, Err(HashError::Busy)));
-        assert_eq!(began.elapsed(), Duration::ZERO);
-        drop(turn);
-        assert!(first.await.unwrap().is_ok());
+        let (first, _second) = (hasher.place().unwrap(), hasher.place().unwrap());
+        assert!(matches!(hasher.place(), Err(HashError::Busy)));
+        drop(first);
+        assert!(hasher.place().is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -286,8 +284,8 @@ mod tests {
         let hasher = hasher(1);
         let turn = hasher.turn().await.unwrap();
         for _ in 0..3 {
-            let began = Instant::now();
-            assert!(matches!(hasher.turn().await, Err(HashError::Busy)));
+            let (place, began) = (hasher.place().unwrap(), Instant::now());
+            assert!(matches!(hasher.hash(&place, password()).await, Err(HashError::Busy)));
             assert_eq!(began.elapsed(), Duration::from_secs(1));
         }
         drop(turn);

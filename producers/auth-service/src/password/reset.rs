@@ -10,8 +10,9 @@ use super::{PasswordHasher, PasswordPolicy, UnfitPassword, replace};
 use crate::{
     EmailAddress, Failure, MailerKey, Origin, Pseudonyms,
     account::{Account, verification::mark_verified},
+    account_requests::{AccountRequests, Asked},
     audit::{Action, Entry},
-    change::Store,
+    change::{Change, Store},
     lockout::{Letter, may_write},
     mail_requests::request_password_reset,
     secret_token::{self, SecretToken},
@@ -26,6 +27,7 @@ pub struct PasswordReset {
     policy: PasswordPolicy,
     pseudonyms: Pseudonyms,
     mailer: MailerKey,
+    requests: AccountRequests,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,37 +40,43 @@ pub enum Reset {
 }
 
 impl PasswordReset {
-    pub fn new(
+    pub(crate) fn new(
         store: Store,
         hasher: PasswordHasher,
         policy: PasswordPolicy,
         pseudonyms: Pseudonyms,
         mailer: MailerKey,
+        requests: AccountRequests,
     ) -> Self {
-        Self { store, hasher, policy, pseudonyms, mailer }
+        Self { store, hasher, policy, pseudonyms, mailer, requests }
     }
 
-    /// Has the mail sent, where the address has an account that is not deactivated. Whoever asks is told nothing. At most once
-    /// in a minute.
+    /// Takes down that somebody wants the mail. Whoever asks is told nothing, and nothing is looked up meanwhile.
     pub async fn request(&self, email: &EmailAddress, origin: &Origin) -> Result<(), Failure> {
-        let mut change = self.store.begin(origin).await?;
+        self.requests.write_down(Asked::PasswordReset, email, origin).await
+    }
+
+    /// Has the mail sent, where the address has an account that is not deactivated. At most once in a minute.
+    pub(crate) async fn send_mail(&self, change: &mut Change<'_>, email: &EmailAddress) -> Result<(), Failure> {
         let (now, pseudonym) = (change.now(), self.pseudonyms.of(email));
+        let found = Account::find(change.connection(), email).await?;
+        let account = match found {
+            Some(id) => change.lock(id).await?,
+            None => None,
+        };
         if !may_write(change.connection(), Letter::PasswordReset, pseudonym, now).await? {
             return Ok(());
         }
-        let found = Account::find(change.connection(), email).await?;
-        if let Some(id) = found
-            && let Some(mut account) = change.lock(id).await?
+        if let Some(mut account) = account
             && account.email == *email
             && account.status == AccountStatus::Active
         {
-            request_password_reset(&mut change, &mut account, None, &self.mailer).await?;
-            change.audit(Entry::success(Action::RequestPasswordReset, id)).await?;
+            request_password_reset(change, &mut account, None, &self.mailer).await?;
+            change.audit(Entry::success(Action::RequestPasswordReset, account.id)).await
         } else {
             let unknown = Entry::failure(Action::RequestPasswordReset, "no-active-account");
-            change.audit(unknown.about(found, pseudonym)).await?;
+            change.audit(unknown.about(found, pseudonym)).await
         }
-        change.commit().await
     }
 
     /// Sets the password, verifies the address, ends every session, and lifts a lock. The token is used up by its success only.
@@ -84,7 +92,7 @@ impl PasswordReset {
             Ok(password) => password,
             Err(unfit) => return Ok(Reset::Unfit(unfit)),
         };
-        let hash = self.hasher.hash(password).await?;
+        let hash = self.hasher.hash(&self.hasher.place()?, password).await?;
 
         let mut change = self.store.begin(origin).await?;
         let now = change.now();

@@ -58,18 +58,25 @@ impl Login {
         password: Password,
         origin: &Origin,
     ) -> Result<Option<Tokens>, Failure> {
+        let place = self.hasher.place()?;
         let pseudonym = self.pseudonyms.of(email);
         let attempt = lockout::count_attempt(&self.store.pool, pseudonym, self.store.now()).await?;
         let found = find(&self.store.pool, email).await?;
         // A locked account's own hash is not compared with, so that nothing depends on what it would say.
         let stored = found.as_ref().filter(|_| attempt == Attempt::Counted).map(|found| found.password_hash.clone());
-        let tried = self.hasher.verify(password.clone(), stored).await?;
+        let tried = self.hasher.verify(&place, password.clone(), stored).await?;
         let account = found.as_ref().map(|found| found.id);
         let reason = match self.judge(attempt, found, tried) {
             Err(reason) => reason,
             Ok(found) => {
-                let rehash = (tried == Tried::RightToRehash).then_some(password);
-                if let Some(tokens) = self.let_in(found, email, rehash, origin).await? {
+                // Once for each account, after the parameters were changed.
+                let rehashed = match tried {
+                    Tried::RightToRehash => Some(self.hasher.hash(&place, password).await?),
+                    _ => None,
+                };
+                // What is left to do takes no core, so whoever waits may have the place.
+                drop(place);
+                if let Some(tokens) = self.let_in(found, email, rehashed, origin).await? {
                     counter!("logins_total", "outcome" => "success").increment(1);
                     return Ok(Some(tokens));
                 }
@@ -101,14 +108,9 @@ impl Login {
         &self,
         found: Found,
         email: &EmailAddress,
-        rehash: Option<Password>,
+        rehashed: Option<SecretString>,
         origin: &Origin,
     ) -> Result<Option<Tokens>, Failure> {
-        // Once for each account, after the parameters were changed.
-        let rehashed = match rehash {
-            Some(password) => Some(self.hasher.hash(password).await?),
-            None => None,
-        };
         let mut change = self.store.begin(origin).await?;
         let now = change.now();
         // Hashing took its time: a password that was reset meanwhile, because somebody knew it, must not let them in.

@@ -36,6 +36,13 @@ pub struct Refreshing {
     issuer: TokenIssuer,
 }
 
+/// A token that is known, and whose it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    pub session_id: Uuid,
+    owner: Uuid,
+}
+
 /// The token that was shown, and the session that it belongs to.
 struct Shown {
     session_id: Uuid,
@@ -55,17 +62,36 @@ impl Refreshing {
         Self { store, issuer }
     }
 
-    /// `None`: the token is no good, and why is in the audit trail only.
-    pub async fn refresh(&self, token: &SecretString, origin: &Origin) -> Result<Option<Tokens>, Failure> {
+    /// Whose token it is, before anything is decided about it.
+    pub async fn find(&self, token: &SecretString) -> Result<Option<Known>, Failure> {
         let Some(token) = SecretToken::<Refresh>::parse(token) else {
             counter!("refreshes_total", "outcome" => "malformed").increment(1);
             return Ok(None);
         };
-        let mut change = self.store.begin(origin).await?;
-        let Some(owner) = owner_of(&mut change, &token).await? else {
+        let known = sqlx::query_as!(
+            Known,
+            "SELECT s.id AS session_id, s.user_id AS owner
+               FROM refresh_tokens t JOIN sessions s ON s.id = t.family_id WHERE t.token_hash = $1",
+            token.hash().as_slice()
+        )
+        .fetch_optional(&self.store.pool)
+        .await?;
+        if known.is_none() {
             counter!("refreshes_total", "outcome" => "unknown").increment(1);
-            return Ok(None);
-        };
+        }
+        Ok(known)
+    }
+
+    /// `None`: the token is no good, and why is in the audit trail only.
+    pub async fn refresh(
+        &self,
+        known: Known,
+        token: &SecretString,
+        origin: &Origin,
+    ) -> Result<Option<Tokens>, Failure> {
+        let Some(token) = SecretToken::<Refresh>::parse(token) else { return Ok(None) };
+        let owner = known.owner;
+        let mut change = self.store.begin(origin).await?;
         let Some(mut account) = change.lock(owner).await? else { return Ok(None) };
         let Some(shown) = lock_shown(&mut change, &token).await? else { return Ok(None) };
 
@@ -129,14 +155,6 @@ impl Refreshing {
         change.commit().await?;
         Ok(None)
     }
-}
-
-async fn owner_of(change: &mut Change<'_>, token: &SecretToken<Refresh>) -> Result<Option<Uuid>, Failure> {
-    let owner = sqlx::query_scalar!(
-        "SELECT s.user_id FROM refresh_tokens t JOIN sessions s ON s.id = t.family_id WHERE t.token_hash = $1",
-        token.hash().as_slice()
-    );
-    Ok(owner.fetch_optional(change.connection()).await?)
 }
 
 /// Reads the token under the lock of its session: what another rotation has done is seen.

@@ -1,6 +1,6 @@
 use auth_service::{Retention, retention};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::{Duration, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
@@ -52,6 +52,20 @@ async fn the_trail_is_read_in_pages_and_by_who_what_and_when_and_holds_no_addres
     );
     let wrong = service.by(&admin, Method::GET, "/v1/admin/audit?since=yesterday", None).await.expect(422);
     assert_eq!(wrong.json()["errors"][0]["field"], "since");
+}
+
+#[tokio::test]
+async fn the_trail_holds_the_client_behind_a_trusted_proxy_and_nobody_elses_story() {
+    const TOLD: &str = "198.51.100.1, 203.0.113.7, 127.0.0.2";
+    let strangers = Service::start().await;
+    let ours = strangers.with_environment(&[("TRUSTED_PROXIES", "127.0.0.0/8")]).await;
+    let admin = strangers.administrator("admin@example.com").await;
+    for (service, address) in [(&ours, "203.0.113.7"), (&strangers, "127.0.0.1")] {
+        let login = service.request(Method::POST, "/v1/auth/login").header("x-forwarded-for", TOLD);
+        service.send(login.json(&json!({"email": "nobody@example.com", "password": PASSWORD}))).await.expect(401);
+        let trail = read(service, &admin, "?action=log-in&outcome=failure&limit=1").await;
+        assert_eq!(trail["items"][0]["ip"], address);
+    }
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ async fn an_erased_account_leaves_nothing_that_tells_of_the_person() {
         .await
         .expect(202);
     service.refresh(&person.refresh).await.expect(200);
+    service.settled().await;
     // One of its events was published already.
     sqlx::query("UPDATE outbox SET status = 'published', published_at = now() WHERE event_type = 'user.created'")
         .execute(&service.pool)

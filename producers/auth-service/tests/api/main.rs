@@ -6,20 +6,25 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 mod administering;
+mod alike;
 mod auditing;
-mod described;
+mod caching;
+mod current_state;
 mod describing;
 mod erasing;
+mod limiting;
 mod mailing;
 mod owning;
 mod passwords;
 mod refreshing;
 mod refusals;
 mod registering;
+mod requesting;
 mod secrets;
 mod serving;
 mod signing_in;
 mod starting;
 mod world;
 
+use fixtures::{described, recording};
 use world::{PASSWORD, Service, database, patient};

@@ -80,7 +80,7 @@ async fn what_is_no_json_object_of_a_sensible_size_is_refused() {
 }
 
 #[tokio::test]
-async fn a_full_hash_queue_answers_503_with_retry_after() {
+async fn a_full_hash_queue_answers_503_with_retry_after_and_costs_no_account_an_attempt() {
     // No turn ever comes: the first waits in vain, and with no queue not even that.
     for queue in [1, 0] {
         let limits = HashLimits { concurrency: 0, queue, wait: Duration::from_millis(50) };
@@ -88,6 +88,9 @@ async fn a_full_hash_queue_answers_503_with_retry_after() {
         let answer = service.register("ada@example.com").await.expect(503);
         assert_eq!((answer.problem().as_str(), answer.header("retry-after")), ("overloaded", Some("1")));
         assert_eq!(service.count("users").await, 0);
+        service.log_in("ada@example.com", PASSWORD).await.expect(503);
+        // Whoever waited was counted before; who is turned away at once has cost the database nothing, and no account an attempt.
+        assert_eq!(service.count("rate_limits").await, queue as i64);
     }
 }
 

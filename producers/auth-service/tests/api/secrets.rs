@@ -1,47 +1,14 @@
 //! What a token or a password must not be found in.
 
-use std::{
-    cell::{Cell, RefCell},
-    io,
-};
-
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
+use fixtures::RedisServer;
 use reqwest::Method;
 use serde_json::json;
-use tracing_subscriber::{Layer, filter::dynamic_filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::{PASSWORD, Service};
-
-thread_local! {
-    static IS_TAKEN: Cell<bool> = const { Cell::new(false) };
-    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Takes what this thread logs.
-struct Taken;
-
-impl io::Write for Taken {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// For the whole process, since whether a line is logged is remembered for the whole process; for this thread alone it is
-/// kept.
-fn take_log() {
-    let taken = dynamic_filter_fn(|_, _| IS_TAKEN.get());
-    let layer = fmt::layer().with_ansi(false).with_writer(|| Taken).with_filter(taken);
-    tracing_subscriber::registry().with(layer).init();
-    IS_TAKEN.set(true);
-}
+use crate::{PASSWORD, Service, caching::connect, recording};
 
 fn hex_digit(half: u8) -> char {
     char::from_digit(half.into(), 16).unwrap()
@@ -68,13 +35,25 @@ fn spellings(secret: &str) -> Vec<String> {
 
 #[test]
 fn no_table_no_log_line_and_no_metric_holds_a_token_or_a_password() {
-    take_log();
+    recording::begin();
     // One thread, so that everything that is logged is seen.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (secrets, dump, metrics) = runtime.block_on(async {
-        let service = Service::start().await;
+        let redis = RedisServer::start().await;
+        let service = Service::start().await.limited(1, Some(connect(&redis).await)).await;
         let mut secrets =
             vec![PASSWORD.to_owned(), "she hums along to trams".to_owned(), "not the password".to_owned()];
+        // What is refused is not repeated, wherever it stood.
+        secrets.push("what a refused field held".to_owned());
+        for refused in [
+            json!({"email": "what a refused field held", "password": PASSWORD}),
+            json!({"email": "lovelace@example.com", "password": ["what a refused field held"]}),
+            json!({"email": "lovelace@example.com", "password": PASSWORD, "more": "what a refused field held"}),
+        ] {
+            let request = service.request(Method::POST, "/v1/auth/login").json(&refused);
+            let answer = service.send(request.header("x-forwarded-for", "203.0.113.77")).await.expect(422);
+            assert!(!answer.text.contains("what a refused"), "{}", answer.text);
+        }
         let person = service.person("lovelace@example.com").await;
         service.log_in("lovelace@example.com", "not the password").await.expect(401);
         let next = service.refresh(&person.refresh).await.expect(200).json();
@@ -96,9 +75,11 @@ fn no_table_no_log_line_and_no_metric_holds_a_token_or_a_password() {
         sqlx::query("DROP TABLE sessions CASCADE").execute(&service.pool).await.unwrap();
         service.log_in("lovelace@example.com", "she hums along to trams").await.expect(500);
         let metrics = service.client.get(format!("{}/metrics", service.internal_url)).send().await.unwrap();
+        let kept = redis.say("KEYS *").await;
+        assert!(kept.contains("rl:login-ip:"), "{kept}");
         (secrets, service.dump().await, metrics.text().await.unwrap())
     });
-    let log = String::from_utf8(LOG.take()).unwrap();
+    let log = recording::log();
     assert!(log.contains("/v1/auth/login") && log.len() > 10_000, "the log was taken: {}", log.len());
     assert!(log.contains("a request failed"), "{log}");
     assert!(secrets.len() >= 9);
@@ -110,7 +91,9 @@ fn no_table_no_log_line_and_no_metric_holds_a_token_or_a_password() {
             }
         }
     }
-    // Nor does the log know whom it tells of.
-    let line = log.lines().find(|line| line.contains("lovelace"));
-    assert!(line.is_none(), "{line:?}");
+    // Nor does the log know whom it tells of, or where they are.
+    for personal in ["lovelace", "203.0.113.77"] {
+        let line = log.lines().find(|line| line.contains(personal));
+        assert!(line.is_none(), "{line:?}");
+    }
 }

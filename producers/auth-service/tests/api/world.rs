@@ -1,6 +1,7 @@
 //! The whole service on a port of its own, and people who use it.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -9,8 +10,8 @@ use std::{
 };
 
 use auth_service::{
-    HashLimits, MailerKey, MailerKeySource, Parts, PasswordHasher, PasswordPolicy, Pseudonyms, SigningKeySource,
-    SigningKeys, Store, TokenIssuer, UseCases, VerificationRule,
+    HashLimits, MailerKey, MailerKeySource, Parts, PasswordHasher, PasswordPolicy, Pseudonyms, RequestWorker,
+    SigningKeySource, SigningKeys, Store, TokenIssuer, USER_CACHE, UseCases, VerificationRule,
 };
 use fixtures::TestDatabase;
 use outbox::{OUTBOX, Wake};
@@ -20,8 +21,12 @@ use sealing::{Context, OpeningKey, OpeningKeys, purpose};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use service::{
+    cache::Cache,
     http::{self, HttpSettings},
     key_files::KeyFolder,
+    rate_limit::{RateLimiter, RateLimits},
+    redis::Redis,
+    settings::Env,
     telemetry::Metrics,
 };
 use sqlx::PgPool;
@@ -73,6 +78,11 @@ struct Shared {
     verification: VerificationRule,
     limits: HashLimits,
     policy: PasswordPolicy,
+    rates: RateLimits,
+    redis: Option<Redis>,
+    /// What is asked for is done as soon as it can be; otherwise by rounds that a test makes.
+    works: bool,
+    http: HttpSettings,
     _keys: Arc<tempfile::TempDir>,
 }
 
@@ -84,6 +94,7 @@ pub struct Service {
     pub hasher: PasswordHasher,
     pub store: Store,
     pub keys: SigningKeys,
+    pub request_worker: RequestWorker,
     pub internal_url: String,
     pub description: Arc<Description>,
     shared: Shared,
@@ -104,11 +115,20 @@ impl Service {
         Self::over(database().await.pool, patient()).await
     }
 
+    /// It only writes down what it is asked for. A test that wants it done makes a round.
+    pub async fn start_idle() -> Self {
+        Self::on(database().await.pool, patient(), VerificationRule::Required, false).await
+    }
+
     pub async fn over(pool: PgPool, limits: HashLimits) -> Self {
         Self::with(pool, limits, VerificationRule::Required).await
     }
 
     pub async fn with(pool: PgPool, limits: HashLimits, verification: VerificationRule) -> Self {
+        Self::on(pool, limits, verification, true).await
+    }
+
+    async fn on(pool: PgPool, limits: HashLimits, verification: VerificationRule, works: bool) -> Self {
         let keys = tempfile::tempdir().unwrap();
         let signing = SigningKeySource::Folder {
             folder: KeyFolder::new(keys.path().join("signing"), "pem"),
@@ -123,6 +143,11 @@ impl Service {
             verification,
             limits,
             policy: PasswordPolicy::default(),
+            // What is not about limits asks as often as it likes.
+            rates: RateLimits { factor: 10_000, ..RateLimits::default() },
+            redis: None,
+            works,
+            http: HttpSettings::default(),
             _keys: Arc::new(keys),
         };
         Self::of(pool, shared).await
@@ -138,10 +163,28 @@ impl Service {
         Self::of(self.pool.clone(), Shared { policy, ..self.shared.clone() }).await
     }
 
+    /// Another instance, with the limits as they are, and with a Redis. The test is its proxy, and says where somebody is.
+    pub async fn limited(&self, replicas: u32, redis: Option<Redis>) -> Self {
+        let rates = RateLimits { replicas, ..RateLimits::default() };
+        let http = http_settings(&[("TRUSTED_PROXIES", "127.0.0.1")]);
+        Self::of(self.pool.clone(), Shared { rates, redis, http, ..self.shared.clone() }).await
+    }
+
+    /// Another instance, with a Redis.
+    pub async fn with_redis(&self, redis: Redis) -> Self {
+        Self::of(self.pool.clone(), Shared { redis: Some(redis), ..self.shared.clone() }).await
+    }
+
+    /// Another instance, with these settings for HTTP.
+    pub async fn with_environment(&self, variables: &[(&str, &str)]) -> Self {
+        Self::of(self.pool.clone(), Shared { http: http_settings(variables), ..self.shared.clone() }).await
+    }
+
     async fn of(pool: PgPool, shared: Shared) -> Self {
         let clock = shared.clock.clone();
         let keys = SigningKeys::open(shared.signing.clone(), clock.now()).unwrap();
-        let store = Store::new(pool.clone(), Wake::none(), clock.clock());
+        let cache = Cache::new(USER_CACHE, shared.redis.clone(), Duration::from_mins(15));
+        let store = Store::new(pool.clone(), Wake::none(), clock.clock(), cache);
         let hasher = PasswordHasher::new(shared.limits).unwrap();
         let issuer =
             TokenIssuer { issuer: "https://auth.example.com".into(), audience: "waypost".into(), keys: keys.clone() };
@@ -153,13 +196,19 @@ impl Service {
             pseudonyms: shared.pseudonyms.clone(),
             issuer,
             mailer: MailerKey::open(MailerKeySource::Fixed(shared.mailer.sealing_key())).unwrap(),
+            limiter: RateLimiter::new(shared.rates, &shared.pseudonyms.derive("rate limits"), shared.redis.clone()),
         };
-        let settings = HttpSettings { request_timeout: Duration::from_mins(1), ..HttpSettings::default() };
+        let settings = HttpSettings { request_timeout: Duration::from_mins(1), ..shared.http.clone() };
         let stop = CancellationToken::new();
-        let health = auth_service::health(pool.clone(), stop.clone());
+        let health = auth_service::health(pool.clone(), shared.redis.clone(), stop.clone());
         let internal = auth_service::internal_router(health, Metrics::start("test").unwrap(), &settings);
+        let use_cases = UseCases::of(parts);
+        let request_worker = use_cases.request_worker();
+        if shared.works {
+            tokio::spawn(request_worker.clone().run(stop.clone()));
+        }
         let mut urls = Vec::new();
-        for router in [auth_service::router(UseCases::of(parts), &settings), internal] {
+        for router in [auth_service::router(use_cases, &settings), internal] {
             let listener = http::bind("AUTH_LISTEN", "127.0.0.1:0".parse().unwrap()).await.unwrap();
             urls.push(format!("http://{}", listener.local_addr().unwrap()));
             tokio::spawn(http::serve(listener, router, settings.clone(), stop.clone(), stop.clone()));
@@ -168,7 +217,7 @@ impl Service {
         let client = Client::new();
         let document = client.get(format!("{url}/openapi.json")).send().await.unwrap().json().await.unwrap();
         let description = Arc::new(Description::of(document));
-        Self { pool, url, client, clock, hasher, store, keys, internal_url, description, shared }
+        Self { pool, url, client, clock, hasher, store, keys, request_worker, internal_url, description, shared }
     }
 
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
@@ -243,6 +292,18 @@ impl Service {
         Person::from(id, email, &body)
     }
 
+    /// Waits until what was asked for is done.
+    pub async fn settled(&self) {
+        if !self.shared.works {
+            return;
+        }
+        fixtures::eventually("what was asked for is done", async || {
+            let waits = sqlx::query_scalar("SELECT EXISTS (SELECT FROM account_requests)");
+            (!waits.fetch_one(&self.pool).await.unwrap_or(false)).then_some(())
+        })
+        .await;
+    }
+
     /// The token of the newest mail to an address, opened as the mailer opens it.
     pub async fn mailed_token(&self, email: &str) -> String {
         self.mailed_tokens(email).await.pop().unwrap_or_else(|| panic!("no mail with a token goes to {email}"))
@@ -270,6 +331,7 @@ impl Service {
 
     /// What is in the outbox, in the order of its subjects' versions.
     pub async fn envelopes(&self) -> Vec<(Envelope, Value)> {
+        self.settled().await;
         let bodies: Vec<String> = sqlx::query_scalar(
             "SELECT envelope FROM outbox WHERE envelope IS NOT NULL ORDER BY envelope::jsonb ->> 'sequence', event_id",
         )
@@ -296,6 +358,7 @@ impl Service {
 
     /// Actions, outcomes and reasons of an account's audit trail, oldest first.
     pub async fn trail_of(&self, account: Uuid) -> Vec<String> {
+        self.settled().await;
         sqlx::query_scalar(
             "SELECT concat_ws(' ', action, outcome, reason) FROM security_audit_logs
               WHERE subject_id = $1 ORDER BY at, id",
@@ -307,26 +370,36 @@ impl Service {
     }
 
     pub async fn count(&self, table: &str) -> i64 {
+        self.settled().await;
         let sql = format!("SELECT count(*) FROM {table}");
         sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap()
     }
 
-    /// Everything that any table holds, as text.
-    pub async fn dump(&self) -> String {
+    /// Everything that any table holds, each row after its table's name.
+    pub async fn rows(&self) -> BTreeSet<String> {
+        self.settled().await;
         let tables: Vec<String> = sqlx::query_scalar(
             "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE'",
         )
         .fetch_all(&self.pool)
         .await
         .unwrap();
-        let mut dump = Vec::new();
+        let mut rows = BTreeSet::new();
         for table in tables {
-            let sql = sqlx::AssertSqlSafe(format!("SELECT coalesce(string_agg(t::text, E'\\n'), '') FROM {table} t"));
-            let rows: String = sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap();
-            dump.push(format!("{table}: {rows}"));
+            let sql = sqlx::AssertSqlSafe(format!("SELECT concat('{table}: ', t::text) FROM {table} t"));
+            rows.extend(sqlx::query_scalar::<_, String>(sql).fetch_all(&self.pool).await.unwrap());
         }
-        dump.join("\n")
+        rows
     }
+
+    /// The same as one text.
+    pub async fn dump(&self) -> String {
+        Vec::from_iter(self.rows().await).join("\n")
+    }
+}
+
+fn http_settings(variables: &[(&str, &str)]) -> HttpSettings {
+    HttpSettings::of_api(&Env::of(variables.iter().copied())).unwrap()
 }
 
 impl Person {

@@ -29,7 +29,7 @@ impl Ended {
         let now = Clock::system().now();
         partitions::maintain(&auth.pool, outbox::OUTBOX, now).await.unwrap();
         worker::maintain_inbox(&user.pool, now).await.unwrap();
-        let subscribers = vec![Consumer::subscriber(&user_service::consumer())];
+        let subscribers = vec![Consumer::subscriber(&user_service::declared())];
         bus.bus.apply(&Topology { subscribers, ..Topology::default() }).await.unwrap();
         let world = World::of(auth.pool, user.pool, bus.bus.clone()).await.unwrap();
         world.install_witness().await.unwrap();

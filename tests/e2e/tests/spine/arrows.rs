@@ -21,8 +21,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("waypost-redrive", &["waypost-schemas", "waypost-messaging", "waypost-worker"]),
     ("waypost-sealing", &["waypost-schemas"]),
     ("auth-service", &["waypost-schemas", "waypost-outbox", "waypost-sealing", "waypost-service", "waypost-worker"]),
+    ("product-service", &["waypost-schemas", "waypost-outbox", "waypost-service"]),
     ("mailer", &["waypost-schemas", "waypost-sealing", "waypost-worker", "waypost-service"]),
-    ("user-service", &["waypost-schemas", "waypost-worker", "waypost-service"]),
+    ("user-service", &["waypost-schemas", "waypost-worker", "waypost-outbox", "waypost-redrive", "waypost-service"]),
     (
         "waypost",
         &[
@@ -38,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "waypost-worker",
             "auth-service",
             "mailer",
+            "product-service",
             "user-service",
         ],
     ),

@@ -5,6 +5,7 @@
 mod arrows;
 mod budgets;
 mod crashing;
+mod fuzzed;
 mod journey;
 mod mutants;
 mod platform;

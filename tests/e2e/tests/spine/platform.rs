@@ -3,17 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use auth_service::{
-    AuthKeys, HashLimits, MailerKey, Parts, PasswordHasher, PasswordPolicy, SigningKeys, Store, TokenIssuer, UseCases,
-    VerificationRule,
+    AuthKeys, HashLimits, MailerKey, Parts, PasswordHasher, PasswordPolicy, SigningKeys, Store, TokenIssuer,
+    USER_CACHE, UseCases, VerificationRule,
 };
-use fixtures::{TestBus, TestDatabase, eventually};
+use fixtures::{TestBus, TestDatabase, eventually, until_empty};
 use messaging::{Queue, QueueSettings, Topology};
 use outbox::{OUTBOX, Relay, RelaySettings, Wake};
 use reqwest::{Client, StatusCode};
 use schemas::{Clock, Event, UserCreatedV1};
 use serde_json::json;
 use service::{
+    cache::Cache,
     http::{self, HttpSettings},
+    rate_limit::{RateLimiter, RateLimits},
     settings::Env,
 };
 use tokio::task::JoinHandle;
@@ -62,14 +64,19 @@ impl Platform {
             pseudonyms: keys.pseudonyms.open(clock.now()).unwrap(),
             issuer,
             mailer: MailerKey::open(keys.mailer).unwrap(),
-            store: Store::new(auth.pool.clone(), wake.clone(), clock),
+            // Everybody in these tests comes from one address.
+            limiter: RateLimiter::new(RateLimits { factor: 1_000, ..RateLimits::default() }, b"secret", None),
+            store: Store::new(auth.pool.clone(), wake.clone(), clock, Cache::none(USER_CACHE)),
         };
         let settings = HttpSettings { request_timeout: Duration::from_secs(60), ..HttpSettings::default() };
-        let router = auth_service::router(UseCases::of(parts), &settings);
+        let use_cases = UseCases::of(parts);
+        let requests = use_cases.request_worker().run(stop.clone());
+        let tasks = vec![tokio::spawn(async move { requests.await.unwrap() })];
+        let router = auth_service::router(use_cases, &settings);
         let listener = http::bind("AUTH_LISTEN", "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let url = format!("http://{}/v1/auth/register", listener.local_addr().unwrap());
         tokio::spawn(http::serve(listener, router, settings, stop.clone(), stop.clone()));
-        Self { auth, user, bus, queue, dead_letters, wake, url, stop, tasks: Vec::new() }
+        Self { auth, user, bus, queue, dead_letters, wake, url, stop, tasks }
     }
 
     pub fn start_relay(&mut self) {
@@ -85,7 +92,8 @@ impl Platform {
             ..WorkerSettings::new("test", "0.0.0-test")
         };
         let (queue, dead_letters, pool) = (self.queue.clone(), self.dead_letters.clone(), self.user.pool.clone());
-        let worker = Worker::new(user_service::consumer(), queue, dead_letters, pool, settings, Clock::system());
+        let (clock, consumer) = (Clock::system(), user_service::consumer(Clock::system()));
+        let worker = Worker::new(consumer, queue, dead_letters, pool, settings, clock);
         let running = worker.run(self.stop.clone(), CancellationToken::new());
         self.tasks.push(tokio::spawn(async move { running.await.unwrap() }));
     }
@@ -115,11 +123,8 @@ impl Platform {
 
     /// Nothing may be left over: not in the outbox, the queue, or the dead-letter queue.
     pub async fn stop(self) {
-        eventually("empty queues", async || {
-            let (queue, dead) = (self.queue.counts().await.unwrap(), self.dead_letters.counts().await.unwrap());
-            (queue.visible + queue.in_flight + dead.visible + dead.in_flight == 0).then_some(())
-        })
-        .await;
+        until_empty(&*self.queue).await;
+        until_empty(&*self.dead_letters).await;
         let unpublished: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox WHERE status <> 'published'")
             .fetch_one(&self.auth.pool)
             .await

@@ -72,11 +72,47 @@ fn every_test_that_a_page_names_exists() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
+/// Where the links of a page lead, but for other sites and places in the page itself.
+fn linked(page: &str) -> Vec<String> {
+    // A link's text may go over the end of a line; its target doesn't.
+    let targets = page.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+    let targets = targets.filter_map(|target| target.split('#').next()).map(str::to_owned);
+    targets
+        .filter(|target| !target.is_empty() && !target.contains("://") && !target.contains(char::is_whitespace))
+        .collect()
+}
+
+#[test]
+fn every_link_of_a_page_leads_to_a_file() {
+    let mut pages: Vec<_> =
+        ["README.md", "CHANGELOG.md", "bench/README.md", "migrations/README.md"].map(PathBuf::from).into();
+    for folder in ["docs", "docs/decisions", "docs/tutorial"] {
+        let entries = fs::read_dir(root().join(folder)).unwrap().flatten().map(|entry| entry.file_name());
+        pages.extend(
+            entries.map(|name| Path::new(folder).join(name)).filter(|path| path.extension().is_some_and(|e| e == "md")),
+        );
+    }
+    let (mut broken, mut followed) = (Vec::new(), 0);
+    for page in pages {
+        let folder = root().join(page.parent().unwrap());
+        for target in linked(&fs::read_to_string(root().join(&page)).unwrap()) {
+            followed += 1;
+            if !folder.join(&target).exists() {
+                broken.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+    assert!(followed > 100, "{followed} links were found");
+}
+
 /// Each crate names its metrics in one file, as texts; what else is in quotes there has spaces or is no metric's name.
 #[test]
 fn every_metric_that_the_platform_names_is_on_its_page_and_none_else() {
     let is_metric = |text: &str| {
-        let is_of_ours = ["mails_", "messaging_", "outbox_", "waypost_"].iter().any(|prefix| text.starts_with(prefix));
+        let is_of_ours = ["account_requests_", "http_", "mails_", "messaging_", "outbox_", "redis_", "waypost_"]
+            .iter()
+            .any(|prefix| text.starts_with(prefix));
         let has_a_unit = ["_seconds", "_total"].iter().any(|suffix| text.ends_with(suffix));
         (is_of_ours || has_a_unit) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
     };
@@ -90,7 +126,15 @@ fn every_metric_that_the_platform_names_is_on_its_page_and_none_else() {
         "platform/outbox/src/measure.rs",
         "platform/worker/src/measure.rs",
         "consumers/mailer/src/measure.rs",
+        "consumers/user-service/src/measure.rs",
         "producers/auth-service/src/measure.rs",
+        "platform/service/src/access_token/published.rs",
+        "platform/service/src/access_token/refused.rs",
+        "platform/service/src/cache.rs",
+        "platform/service/src/http/layers.rs",
+        "platform/service/src/http/serve.rs",
+        "platform/service/src/rate_limit/limiter.rs",
+        "platform/service/src/redis/connection.rs",
     ];
     let named: BTreeSet<_> = files
         .iter()

@@ -1,0 +1,1 @@
+SELECT user_id FROM email_verification_tokens WHERE token_hash = $1

@@ -1,0 +1,96 @@
+//! Signing in and registering, whose ceiling is Argon2id: beside nothing but Argon2id, on all cores.
+
+use std::{num::NonZero, thread, time::Instant};
+
+use anyhow::Context;
+use argon2::PasswordHasher;
+use async_trait::async_trait;
+use hyper::StatusCode;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Scenario, in_turn};
+use crate::{
+    api::{
+        accounts::{self, Account, PASSWORD},
+        client::{Ask, CLIENTS, Script, requests_per_second},
+        service::{AuthService, WithRedis, log_in},
+    },
+    ground::Ground,
+    report::{Goal, Measure, Run},
+};
+
+pub struct Hashing;
+
+const MEASURES: &[Measure] = &[
+    Measure {
+        name: "login",
+        unit: "requests/s",
+        against: Some("hashes/s of Argon2id alone, a thread for each core"),
+        goal: Some(Goal::RatioAtLeast(0.95)),
+    },
+    Measure {
+        name: "register",
+        unit: "requests/s",
+        against: Some("hashes/s of Argon2id alone, a thread for each core"),
+        goal: Some(Goal::RatioAtLeast(0.95)),
+    },
+];
+
+#[async_trait(?Send)]
+impl Scenario for Hashing {
+    fn name(&self) -> &'static str {
+        "hashing"
+    }
+
+    fn measures(&self) -> &'static [Measure] {
+        MEASURES
+    }
+
+    async fn run(&mut self, ground: &Ground, round: usize) -> anyhow::Result<Vec<Run>> {
+        ground.forget_accounts().await?;
+        let each = ground.sizes.sign_ins;
+        let accounts = accounts::make(&ground.auth, "somebody", CLIENTS, true).await?;
+        let service = AuthService::start(ground, WithRedis::Yes).await?;
+        let mut runs = Vec::new();
+        for scripts in [signing_in(&accounts), registering()] {
+            let ours = requests_per_second(service.address, scripts, each);
+            let alone = async {
+                // Not in the runtime: nothing else runs meanwhile.
+                tokio::task::block_in_place(|| hashes_per_second(CLIENTS * each))
+            };
+            let (ours, alone) = in_turn(round, ours, alone).await?;
+            runs.push(Run::beside(ours, alone));
+        }
+        service.stop().await?;
+        Ok(runs)
+    }
+}
+
+fn signing_in(accounts: &[Account]) -> Vec<Script> {
+    accounts.iter().map(|account| Script::same(log_in(account, PASSWORD, StatusCode::OK))).collect()
+}
+
+fn registering() -> Vec<Script> {
+    let script = |_| {
+        Script::new(|_| {
+            let email = format!("{}@example.org", &Uuid::new_v4().simple().to_string()[..16]);
+            let body = json!({ "email": email, "password": PASSWORD }).to_string();
+            Ok(Ask::post("/v1/auth/register", body, StatusCode::ACCEPTED))
+        })
+    };
+    (0..CLIENTS).map(script).collect()
+}
+
+fn hashes_per_second(count: usize) -> anyhow::Result<f64> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = count.div_ceil(cores);
+    let argon2 = accounts::argon2()?;
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        let hashing = || (0..share).try_for_each(|_| argon2.hash_password(PASSWORD.as_bytes()).map(drop));
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(hashing)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().ok()?.ok()).context("a password could not be hashed")
+    })?;
+    Ok((cores * share) as f64 / begun.elapsed().as_secs_f64())
+}

@@ -1,0 +1,36 @@
+use sqlx::{Postgres, pool::PoolConnection};
+use uuid::Uuid;
+
+use super::PaymentMethod;
+use crate::{Refusal, Store};
+
+/// As it is now, since whoever changes it has to have seen that.
+pub async fn find(store: &Store, user: Uuid, id: Uuid) -> Result<Option<PaymentMethod>, Refusal> {
+    let row = sqlx::query_as!(
+        PaymentMethod,
+        "SELECT id, provider, brand, last4, exp_month, exp_year, is_default, created_at, updated_at,
+                version
+           FROM payment_methods WHERE id = $1 AND user_id = $2",
+        id,
+        user
+    );
+    Ok(row.fetch_optional(&store.pool).await?)
+}
+
+/// Newest first, at most `limit`, added before `before`.
+pub async fn list(store: &Store, user: Uuid, before: Option<Uuid>, limit: u16) -> Result<Vec<PaymentMethod>, Refusal> {
+    let page = move |mut connection: PoolConnection<Postgres>| async move {
+        sqlx::query_as!(
+            PaymentMethod,
+            "SELECT id, provider, brand, last4, exp_month, exp_year, is_default, created_at, updated_at,
+                    version
+               FROM payment_methods WHERE user_id = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
+            user,
+            before,
+            i64::from(limit)
+        )
+        .fetch_all(&mut *connection)
+        .await
+    };
+    store.list(page).await
+}

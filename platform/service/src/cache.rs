@@ -1,0 +1,136 @@
+//! Rows of the database, kept in Redis for a while, so that they are not read again.
+//!
+//! Every entry says of which version of its row it was made. Two things follow. Whoever reads says which version the row has
+//! now, and an entry of another is none: what is served is never older than what the database says, whatever was lost
+//! between. And an entry never takes the place of a newer one: [`Cache::del`] leaves the version behind, so whoever read
+//! the row before it was changed, and is slow, can't put the old one back.
+//!
+//! While Redis is away nothing is found, and nothing fails.
+
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter};
+
+use crate::{
+    redis::{Away, Redis, Script},
+    settings::{AppEnv, Env, SettingErrors},
+};
+
+/// Entries of one kind. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    /// What metrics call it.
+    name: &'static str,
+    redis: Option<Redis>,
+    life: Duration,
+    put: Script,
+}
+
+/// What Redis has under a key, of whatever version.
+#[derive(Debug, Clone)]
+pub struct Fetched(Result<Option<Vec<u8>>, Away>);
+
+/// Which state of a row: it grows with every change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub i64);
+
+impl Version {
+    /// Of a row that is gone for good: nothing comes after it.
+    pub const LAST: Self = Self(i64::MAX);
+}
+
+/// A version as text that sorts as its number does, and a colon.
+const PREFIX: usize = 21;
+
+/// `USER_CACHE_TTL_SECONDS`, or what the environment says: 15 minutes, 5 in staging, 10 in production.
+pub fn user_cache_life(env: &Env) -> Result<Duration, SettingErrors> {
+    let minutes = match AppEnv::from_env(env)? {
+        AppEnv::Development => 15,
+        AppEnv::Staging => 5,
+        AppEnv::Production => 10,
+    };
+    Ok(env.seconds_or("USER_CACHE_TTL_SECONDS", Duration::from_mins(minutes), 1..=86_400)?)
+}
+
+impl Cache {
+    pub fn new(name: &'static str, redis: Option<Redis>, life: Duration) -> Self {
+        Self { name, redis, life, put: Script::new(include_str!("cache/put.lua")) }
+    }
+
+    /// For who has no Redis: what others keep grows old by its version.
+    pub fn none(name: &'static str) -> Self {
+        Self::new(name, None, Duration::ZERO)
+    }
+
+    /// What was made of this version of the row.
+    pub async fn get(&self, key: &str, version: Version) -> Option<Vec<u8>> {
+        self.of_version(self.fetch(key).await, version)
+    }
+
+    /// What is there, before the row's version is known: for who has something else to ask Redis meanwhile. It is of no
+    /// use but to [`of_version`](Self::of_version).
+    pub async fn fetch(&self, key: &str) -> Fetched {
+        let Some(redis) = &self.redis else { return Fetched(Err(Away)) };
+        Fetched(redis.ask("cache-get", redis::cmd("GET").arg(key)).await)
+    }
+
+    /// Of what was fetched, what was made of this version of the row.
+    pub fn of_version(&self, Fetched(fetched): Fetched, version: Version) -> Option<Vec<u8>> {
+        let (outcome, found) = match fetched {
+            Err(Away) => ("away", None),
+            Ok(Some(mut entry)) if entry.len() > PREFIX => {
+                let value = entry.split_off(PREFIX);
+                if entry == prefix(version).as_bytes() { ("hit", Some(value)) } else { ("stale", None) }
+            }
+            Ok(_) => ("miss", None),
+        };
+        counter!("cache_reads_total", "cache" => self.name, "outcome" => outcome).increment(1);
+        found
+    }
+
+    /// Keeps what was made of this version under each of the keys, unless there is a newer one.
+    pub async fn set(&self, keys: &[&str], version: Version, value: &[u8]) {
+        self.put("cache-set", keys, version, value).await;
+    }
+
+    /// Forgets everything older than this version, and lets nothing older in any more.
+    pub async fn del(&self, keys: &[&str], version: Version) {
+        self.put("cache-del", keys, version, &[]).await;
+    }
+
+    async fn put(&self, call: &'static str, keys: &[&str], version: Version, value: &[u8]) {
+        let Some(redis) = &self.redis else { return };
+        let command = self.put.with(keys, (prefix(version), value, self.life.as_millis() as u64));
+        // Where Redis is away, whoever reads sees by the version that the entry is old.
+        let _ = redis.run::<u64>(call, &self.put, &command).await;
+    }
+}
+
+fn prefix(Version(version): Version) -> String {
+    format!("{:020}:", version.max(0))
+}
+
+/// Tells metrics what those of this module are.
+pub fn describe_metrics() {
+    describe_counter!(
+        "cache_reads_total",
+        Unit::Count,
+        "Reads of the cache: found, not there, older than the row, or Redis away"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_lives_as_long_as_the_environment_says() {
+        let life = |pairs: &[(&str, &str)]| user_cache_life(&Env::of(pairs.iter().copied())).map(|life| life.as_secs());
+        assert_eq!(life(&[]), Ok(900));
+        assert_eq!(life(&[("APP_ENV", "staging")]), Ok(300));
+        assert_eq!(life(&[("NODE_ENV", "production")]), Ok(600));
+        assert_eq!(life(&[("APP_ENV", "production"), ("USER_CACHE_TTL_SECONDS", "7")]), Ok(7));
+        let error = life(&[("USER_CACHE_TTL_SECONDS", "0")]).unwrap_err().to_string();
+        assert_eq!(error, "USER_CACHE_TTL_SECONDS is `0`, should be a whole number from 1 to 86400");
+    }
+}

@@ -1,0 +1,28 @@
+//! What every answer tells a browser: that it is data for a program and nothing to look at, run, frame or keep.
+//!
+//! A header that a handler set stays as it is: the page at `/docs` has a policy of its own, and public keys may be kept.
+//! `cross-origin-resource-policy` holds back the loads that CORS does not ask about, such as an image; a page whose origin
+//! may read answers asks by CORS, and is not held back by it.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+
+const EVERYWHERE: [(HeaderName, &str); 6] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+/// Browsers ignore it unless it came over TLS, and it must not be sent otherwise (RFC 6797, 7.2).
+const OVER_TLS: &str = "max-age=31536000; includeSubDomains";
+
+/// `over_tls`: whether the client asked over TLS.
+pub(super) fn add_to(headers: &mut HeaderMap, over_tls: bool) {
+    for (name, value) in EVERYWHERE {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if over_tls {
+        headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HeaderValue::from_static(OVER_TLS));
+    }
+}

@@ -1,0 +1,228 @@
+//! Log lines for machines: one object of JSON for each event.
+//!
+//! They are what the library's own JSON format writes, to the letter. But that one reads the fields of the span back from their
+//! JSON for every event in it, to write them again; here they are written as they lie, because every request has a span and
+//! a line.
+
+use std::fmt::{self, Debug, Write};
+
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, FormattedFields,
+        format::Writer,
+        time::{FormatTime, SystemTime},
+    },
+    registry::LookupSpan,
+};
+
+/// Beside `JsonFields`, which writes the fields of a span as an object.
+pub(super) struct JsonLines;
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        writer.write_str(r#"{"timestamp":""#)?;
+        SystemTime.format_time(&mut writer)?;
+        write!(writer, r#"","level":"{}""#, event.metadata().level())?;
+        let mut fields = Fields { writer: &mut writer, written: Ok(()) };
+        event.record(&mut fields);
+        fields.written?;
+        entry(&mut writer, "target", event.metadata().target())?;
+
+        let explicit = event.parent().and_then(|id| context.span(id));
+        if let Some(span) = explicit.or_else(|| context.lookup_current()) {
+            writer.write_str(r#","span":{"#)?;
+            let extensions = span.extensions();
+            let fields = extensions.get::<FormattedFields<N>>().map_or("", |fields| fields.fields.as_str());
+            let fields = fields.strip_prefix('{').and_then(|fields| fields.strip_suffix('}')).unwrap_or_default();
+            writer.write_str(fields)?;
+            if !fields.is_empty() {
+                writer.write_char(',')?;
+            }
+            writer.write_str(r#""name":"#)?;
+            text(&mut writer, format_args!("{}", span.name()))?;
+            writer.write_char('}')?;
+        }
+        writer.write_str("}\n")
+    }
+}
+
+/// Writes the fields of an event behind what stands there already.
+struct Fields<'a, 'w> {
+    writer: &'a mut Writer<'w>,
+    written: fmt::Result,
+}
+
+impl Fields<'_, '_> {
+    fn write(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
+        if self.written.is_ok() {
+            self.written = name(self.writer, field.name()).and_then(|()| value(self.writer));
+        }
+    }
+}
+
+impl Visit for Fields<'_, '_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.write(field, |writer| text(writer, format_args!("{value:?}")));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.write(field, |writer| text(writer, format_args!("{value}")));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        // What is no number is null, which does not fail.
+        self.write(field, |writer| writer.write_str(&serde_json::to_string(&value).unwrap_or_default()));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.write(field, |writer| write!(writer, "{value}"));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.write(field, |writer| write!(writer, "{value}"));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.write(field, |writer| write!(writer, "{value}"));
+    }
+}
+
+fn entry(writer: &mut Writer<'_>, key: &str, value: &str) -> fmt::Result {
+    name(writer, key)?;
+    text(writer, format_args!("{value}"))
+}
+
+/// A comma, a name, and a colon.
+fn name(writer: &mut Writer<'_>, name: &str) -> fmt::Result {
+    writer.write_char(',')?;
+    text(writer, format_args!("{name}"))?;
+    writer.write_char(':')
+}
+
+fn text(writer: &mut Writer<'_>, text: fmt::Arguments<'_>) -> fmt::Result {
+    writer.write_char('"')?;
+    Escaping(writer).write_fmt(text)?;
+    writer.write_char('"')
+}
+
+/// The inside of a JSON string (RFC 8259, 7).
+struct Escaping<'a, 'w>(&'a mut Writer<'w>);
+
+impl Write for Escaping<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || matches!(byte, b'"' | b'\\')) {
+            let (plain, from) = rest.split_at(at);
+            self.0.write_str(plain)?;
+            match from.as_bytes()[0] {
+                b'"' => self.0.write_str("\\\"")?,
+                b'\\' => self.0.write_str("\\\\")?,
+                b'\n' => self.0.write_str("\\n")?,
+                b'\r' => self.0.write_str("\\r")?,
+                b'\t' => self.0.write_str("\\t")?,
+                0x08 => self.0.write_str("\\b")?,
+                0x0c => self.0.write_str("\\f")?,
+                other => write!(self.0, "\\u{other:04x}")?,
+            }
+            // What is escaped is one byte long.
+            rest = &from[1..];
+        }
+        self.0.write_str(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use tracing_subscriber::{
+        Layer, Registry,
+        fmt::{self, format::JsonFields, writer::MakeWriter},
+        layer::SubscriberExt,
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Kept {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    impl Kept {
+        /// Without the time, which is another for each.
+        fn lines(&self) -> Vec<String> {
+            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+            let without_time = |line: &str| line.split_once(r#"","level":"#).unwrap().1.to_owned();
+            text.lines()
+                .inspect(|line| drop(serde_json::from_str::<serde_json::Value>(line).unwrap()))
+                .map(without_time)
+                .collect()
+        }
+    }
+
+    fn log() {
+        let odd = "quotes \" back\\slash \u{0}\u{1}\u{8}\u{c}\u{1f}\u{7f} new\nline\r\ttab {} zoë 🦀 </script>";
+        tracing::info!("no field");
+        tracing::warn!(odd, "{odd}");
+        tracing::error!(number = 7_u64, negative = -7_i64, right = true, ratio = 0.5, whole = 1.0, "numbers");
+        tracing::info!(
+            huge = u128::MAX,
+            nothing = f64::NAN,
+            large = 1e300,
+            small = 1e-9,
+            max = u64::MAX,
+            "odd numbers"
+        );
+        tracing::info!(debugged = ?Some(odd), shown = %odd, none = None::<u64>, "quotes in quotes");
+        tracing::info!(error = &io::Error::other(odd) as &dyn std::error::Error, field.with.dots = 1, "an error");
+        tracing::info!(only = "a field");
+        tracing::info!(target: "another::target", "elsewhere");
+        let outer = tracing::info_span!("request", trace_id = "0af7651916cd43dd8448eb211c80319c");
+        let _outer = outer.enter();
+        tracing::info!(status = 200, "inside");
+        tracing::info_span!("empty").in_scope(|| tracing::info!("inside a span without fields"));
+        let late = tracing::info_span!("late", first = odd, second = tracing::field::Empty);
+        late.record("second", 2);
+        tracing::info!(parent: &late, "a parent that is named");
+        late.in_scope(|| tracing::info!("a field that came late"));
+        tracing::info!(parent: None, "no parent");
+    }
+
+    #[test]
+    fn a_line_is_what_the_librarys_own_format_writes() {
+        let (ours, theirs) = (Kept::default(), Kept::default());
+        let fast = fmt::layer().event_format(JsonLines).fmt_fields(JsonFields::new()).with_writer(ours.clone());
+        let own = fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(theirs.clone());
+        tracing::subscriber::with_default(Registry::default().with(fast.boxed()), log);
+        tracing::subscriber::with_default(Registry::default().with(own.boxed()), log);
+        assert_eq!(ours.lines(), theirs.lines());
+        assert!(ours.lines().len() > 10);
+    }
+}
