@@ -8,7 +8,7 @@ use std::time::Duration;
 use service::rate_limit::Rule;
 
 /// Everything that needs an access token.
-pub(crate) const USER: Rule = Rule::new("profiles-user", 120, 600, Duration::from_mins(1));
+pub(crate) const USER: Rule = Rule::new("profiles-user", 120, 600, Duration::from_mins(1)).taken_ahead();
 
 pub(crate) const ALL: &[&Rule] = &[&USER];
 

@@ -5,11 +5,18 @@
 //! between. And an entry never takes the place of a newer one: [`Cache::del`] leaves the version behind, so whoever read
 //! the row before it was changed, and is slow, can't put the old one back.
 //!
+//! So it does not matter either how near an entry is: what a process read from Redis it keeps for some seconds for itself, and
+//! whoever asks again soon costs no way to Redis.
+//!
 //! While Redis is away nothing is found, and nothing fails.
 
-use std::time::Duration;
+mod near;
+
+use std::{sync::Arc, time::Duration};
 
 use metrics::{Unit, counter, describe_counter};
+
+use near::Near;
 
 use crate::{
     redis::{Away, Redis, Script},
@@ -22,13 +29,25 @@ pub struct Cache {
     /// What metrics call it.
     name: &'static str,
     redis: Option<Redis>,
+    near: Arc<Near>,
     life: Duration,
     put: Script,
 }
 
-/// What Redis has under a key, of whatever version.
+/// What there is under a key, of whatever version.
 #[derive(Debug, Clone)]
-pub struct Fetched(Result<Option<Vec<u8>>, Away>);
+pub struct Fetched {
+    key: String,
+    found: Found,
+}
+
+#[derive(Debug, Clone)]
+enum Found {
+    InProcess(Version, Arc<[u8]>),
+    InRedis(Vec<u8>),
+    Nothing,
+    Away,
+}
 
 /// Which state of a row: it grows with every change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +73,7 @@ pub fn user_cache_life(env: &Env) -> Result<Duration, SettingErrors> {
 
 impl Cache {
     pub fn new(name: &'static str, redis: Option<Redis>, life: Duration) -> Self {
-        Self { name, redis, life, put: Script::new(include_str!("cache/put.lua")) }
+        Self { name, redis, near: Arc::new(Near::new()), life, put: Script::new(include_str!("cache/put.lua")) }
     }
 
     /// For who has no Redis: what others keep grows old by its version.
@@ -63,29 +82,49 @@ impl Cache {
     }
 
     /// What was made of this version of the row.
-    pub async fn get(&self, key: &str, version: Version) -> Option<Vec<u8>> {
+    pub async fn get(&self, key: &str, version: Version) -> Option<Arc<[u8]>> {
         self.of_version(self.fetch(key).await, version)
     }
 
     /// What is there, before the row's version is known: for who has something else to ask Redis meanwhile. It is of no
     /// use but to [`of_version`](Self::of_version).
     pub async fn fetch(&self, key: &str) -> Fetched {
-        let Some(redis) = &self.redis else { return Fetched(Err(Away)) };
-        Fetched(redis.ask("cache-get", redis::cmd("GET").arg(key)).await)
+        let found = match (&self.redis, self.near.get(key)) {
+            (None, _) => Found::Away,
+            (Some(_), Some((version, value))) => Found::InProcess(version, value),
+            (Some(redis), None) => match redis.ask("cache-get", redis::cmd("GET").arg(key)).await {
+                Ok(Some(entry)) => Found::InRedis(entry),
+                Ok(None) => Found::Nothing,
+                Err(Away) => Found::Away,
+            },
+        };
+        Fetched { key: key.to_owned(), found }
     }
 
     /// Of what was fetched, what was made of this version of the row.
-    pub fn of_version(&self, Fetched(fetched): Fetched, version: Version) -> Option<Vec<u8>> {
-        let (outcome, found) = match fetched {
-            Err(Away) => ("away", None),
-            Ok(Some(mut entry)) if entry.len() > PREFIX => {
-                let value = entry.split_off(PREFIX);
-                if entry == prefix(version).as_bytes() { ("hit", Some(value)) } else { ("stale", None) }
+    pub fn of_version(&self, fetched: Fetched, version: Version) -> Option<Arc<[u8]>> {
+        let Fetched { key, found } = fetched;
+        let (outcome, value) = match found {
+            Found::Away => ("away", None),
+            Found::InProcess(of, value) if of == version => ("near", Some(value)),
+            Found::InProcess(..) => {
+                self.near.forget(&key);
+                ("stale", None)
             }
-            Ok(_) => ("miss", None),
+            Found::InRedis(entry) if entry.len() > PREFIX => {
+                let (of, value) = entry.split_at(PREFIX);
+                if of == prefix(version).as_bytes() {
+                    let value = Arc::from(value);
+                    self.near.put(&key, version, &value);
+                    ("hit", Some(value))
+                } else {
+                    ("stale", None)
+                }
+            }
+            Found::InRedis(_) | Found::Nothing => ("miss", None),
         };
         counter!("cache_reads_total", "cache" => self.name, "outcome" => outcome).increment(1);
-        found
+        value
     }
 
     /// Keeps what was made of this version under each of the keys, unless there is a newer one.
@@ -100,6 +139,7 @@ impl Cache {
 
     async fn put(&self, call: &'static str, keys: &[&str], version: Version, value: &[u8]) {
         let Some(redis) = &self.redis else { return };
+        keys.iter().for_each(|key| self.near.forget(key));
         let command = self.put.with(keys, (prefix(version), value, self.life.as_millis() as u64));
         // Where Redis is away, whoever reads sees by the version that the entry is old.
         let _ = redis.run::<u64>(call, &self.put, &command).await;
@@ -115,7 +155,7 @@ pub fn describe_metrics() {
     describe_counter!(
         "cache_reads_total",
         Unit::Count,
-        "Reads of the cache: found, not there, older than the row, or Redis away"
+        "Reads of the cache: found in Redis or near, not there, older than the row, or Redis away"
     );
 }
 

@@ -12,6 +12,7 @@
 //! log. The answer tells how much is left, by the fields of draft-ietf-httpapi-ratelimit-headers, but of rules that
 //! count by whom a request is about: that would tell a stranger about them.
 
+mod ahead;
 mod bucket;
 mod fields;
 mod key;

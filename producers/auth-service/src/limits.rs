@@ -26,7 +26,7 @@ pub(crate) const TOKEN_IP: Rule = Rule::new("token-ip", 10, 30, Duration::from_m
 pub(crate) const REFRESH_IP: Rule = Rule::new("refresh-ip", 30, 150, Duration::from_mins(5));
 pub(crate) const REFRESH_SESSION: Rule = Rule::new("refresh-session", 10, 30, Duration::from_mins(5));
 /// Everything that needs an access token.
-pub(crate) const USER: Rule = Rule::new("user", 120, 600, Duration::from_mins(1));
+pub(crate) const USER: Rule = Rule::new("user", 120, 600, Duration::from_mins(1)).taken_ahead();
 
 pub(crate) const ALL: &[&Rule] = &[
     &LOGIN_IP,

@@ -22,10 +22,14 @@ fn used(rule: &Rule, full_at: u64, now: u64) -> u64 {
     full_at.saturating_sub(now).min(rule.window_micros())
 }
 
-/// When the bucket is full after one more request; `None` where that is one too many.
-pub fn take(rule: &Rule, full_at: u64, now: u64) -> Option<u64> {
-    let used = used(rule, full_at, now) + rule.interval_micros();
-    (used <= rule.window_micros()).then_some(now + used)
+/// How many of those that are wanted can be taken, and when the bucket is full after that; `None` where not even one can.
+/// More than one are taken only as long as half of the bucket is left.
+pub fn take(rule: &Rule, full_at: u64, now: u64, wanted: u32) -> Option<(u32, u64)> {
+    let (used, interval, window) = (used(rule, full_at, now), rule.interval_micros(), rule.window_micros());
+    let least = u64::from(used + interval <= window);
+    let most = ((window / 2).saturating_sub(used) / interval).max(least);
+    let taken = most.min(wanted.into());
+    (taken > 0).then_some((taken as u32, now + used + taken * interval))
 }
 
 /// After one request is taken back.
@@ -48,6 +52,10 @@ mod tests {
     const SECOND: u64 = 1_000_000;
     const RULE: Rule = Rule::new("test", 3, 1, Duration::from_secs(10));
 
+    fn take_one(full_at: u64, now: u64) -> Option<u64> {
+        take(&RULE, full_at, now, 1).map(|(_, full_at)| full_at)
+    }
+
     fn level_of(full_at: u64, now: u64) -> (u32, u64) {
         let Level { remaining, more_in } = level(&RULE, full_at, now);
         (remaining, more_in.as_micros() as u64)
@@ -57,16 +65,16 @@ mod tests {
     fn a_burst_then_one_each_interval_to_the_microsecond() {
         let (mut full_at, now) = (0, 1_000 * SECOND);
         for left in [2, 1, 0] {
-            full_at = take(&RULE, full_at, now).unwrap();
+            full_at = take_one(full_at, now).unwrap();
             assert_eq!(level_of(full_at, now), (left, 10 * SECOND));
         }
-        assert_eq!(take(&RULE, full_at, now), None);
-        assert_eq!(take(&RULE, full_at, now + 10 * SECOND - 1), None);
+        assert_eq!(take_one(full_at, now), None);
+        assert_eq!(take_one(full_at, now + 10 * SECOND - 1), None);
         assert_eq!(level_of(full_at, now + 10 * SECOND - 1), (0, 1));
         assert_eq!(level_of(full_at, now + 10 * SECOND), (1, 10 * SECOND));
-        let next = take(&RULE, full_at, now + 10 * SECOND).unwrap();
+        let next = take_one(full_at, now + 10 * SECOND).unwrap();
         assert_eq!(next, full_at + 10 * SECOND);
-        assert_eq!(take(&RULE, next, now + 20 * SECOND - 1), None);
+        assert_eq!(take_one(next, now + 20 * SECOND - 1), None);
     }
 
     #[test]
@@ -76,19 +84,31 @@ mod tests {
     }
 
     #[test]
+    fn more_than_one_are_taken_while_half_is_left() {
+        const RULE: Rule = Rule::new("test", 10, 1, Duration::from_secs(10));
+        let now = 1_000 * SECOND;
+        for (used, taken) in [(0, 4), (1, 4), (2, 3), (3, 2), (4, 1), (5, 1), (9, 1)] {
+            let full_at = now + used * 10 * SECOND;
+            assert_eq!(take(&RULE, full_at, now, 4), Some((taken, full_at + u64::from(taken) * 10 * SECOND)), "{used}");
+        }
+        assert_eq!(take(&RULE, now + 100 * SECOND, now, 4), None);
+        assert_eq!(take(&RULE, 0, now, 100), Some((5, now + 50 * SECOND)));
+    }
+
+    #[test]
     fn nobody_is_shut_out_for_longer_than_the_rule_can() {
         let now = SECOND;
         assert_eq!(level_of(now + 1_000_000 * SECOND, now), (0, 10 * SECOND));
-        assert_eq!(take(&RULE, now + 1_000_000 * SECOND, now + 10 * SECOND - 1), None);
+        assert_eq!(take_one(now + 1_000_000 * SECOND, now + 10 * SECOND - 1), None);
     }
 
     #[test]
     fn what_is_given_back_can_be_taken_again() {
         let now = 1_000 * SECOND;
-        let full_at = (0..3).fold(0, |full_at, _| take(&RULE, full_at, now).unwrap());
+        let full_at = (0..3).fold(0, |full_at, _| take_one(full_at, now).unwrap());
         let given = give_back(&RULE, full_at, now);
         assert_eq!(level_of(given, now).0, 1);
-        assert_eq!(take(&RULE, given, now), Some(full_at));
+        assert_eq!(take_one(given, now), Some(full_at));
         assert_eq!(give_back(&RULE, 0, now), now);
     }
 }

@@ -5,7 +5,8 @@ use ring::hmac;
 
 use super::{
     Rule,
-    bucket::Level,
+    ahead::Ahead,
+    bucket::{Level, level},
     local::LocalBuckets,
     remembered::Refusals,
     shared::{SharedBuckets, Taken},
@@ -83,6 +84,7 @@ struct Parts {
     limits: RateLimits,
     key: hmac::Key,
     shared: Option<SharedBuckets>,
+    ahead: Ahead,
     local: LocalBuckets,
     refusals: Refusals,
 }
@@ -90,6 +92,28 @@ struct Parts {
 impl std::fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RateLimiter").field("limits", &self.0.limits).finish_non_exhaustive()
+    }
+}
+
+/// Where it was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Shared,
+    /// Counted there already.
+    Ahead,
+    Process,
+    /// A refusal that was known.
+    Remembered,
+}
+
+impl Place {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Ahead => "ahead",
+            Self::Process => "process",
+            Self::Remembered => "remembered",
+        }
     }
 }
 
@@ -103,6 +127,7 @@ impl RateLimiter {
             limits,
             key: hmac::Key::new(hmac::HMAC_SHA256, secret),
             shared: redis.map(SharedBuckets::new),
+            ahead: Ahead::new(),
             local: LocalBuckets::new(),
             refusals: Refusals::new(),
         }))
@@ -132,24 +157,44 @@ impl RateLimiter {
         if charges.is_empty() {
             return (Decision { is_allowed: true, standings: Vec::new() }, counted(false, false));
         }
-        let shared = match &self.0.shared {
-            None => None,
-            Some(shared) => {
-                let buckets: Vec<_> = charges.iter().map(|charge| (charge.rule, charge.key.as_str())).collect();
-                shared.take(&buckets).await.ok()
-            }
+        let (taken, place) = match self.taken_from_shared(charges).await {
+            Some(taken) => taken,
+            None => (self.taken_from_local(charges), Place::Process),
         };
-        let is_shared = shared.is_some();
-        let taken = shared.unwrap_or_else(|| {
-            let part = |rule: Rule| rule.divided_by(self.0.limits.replicas);
-            let buckets: Vec<_> = charges.iter().map(|charge| (part(charge.rule), charge.key.as_str())).collect();
-            self.0.local.take(&buckets)
-        });
-        let place = if is_shared { "shared" } else { "process" };
+        let is_shared = place != Place::Process;
         let decision = self.decided(charges, &taken, is_shared);
         decision.count(place);
         let is_allowed = decision.is_allowed;
         (decision, counted(is_shared, is_allowed))
+    }
+
+    /// `None` where there is no Redis, or it is away.
+    async fn taken_from_shared(&self, charges: &[Charge]) -> Option<(Taken, Place)> {
+        let shared = self.0.shared.as_ref()?;
+        if let [Charge { rule, key }] = charges
+            && rule.is_taken_ahead
+        {
+            let one = |is_allowed, level| Taken { is_allowed, levels: vec![level] };
+            return Some(match self.0.ahead.spend(rule, key) {
+                Ok(level) => (one(true, level), Place::Ahead),
+                Err(wanted) => {
+                    let block = shared.take_block(*rule, key, wanted).await.ok()?;
+                    let level = match block.taken {
+                        0 => level(rule, block.full_at, block.now),
+                        _ => self.0.ahead.keep(rule, key, block),
+                    };
+                    (one(block.taken > 0, level), Place::Shared)
+                }
+            });
+        }
+        let buckets: Vec<_> = charges.iter().map(|charge| (charge.rule, charge.key.as_str())).collect();
+        Some((shared.take(&buckets).await.ok()?, Place::Shared))
+    }
+
+    fn taken_from_local(&self, charges: &[Charge]) -> Taken {
+        let part = |rule: Rule| rule.divided_by(self.0.limits.replicas);
+        let buckets: Vec<_> = charges.iter().map(|charge| (part(charge.rule), charge.key.as_str())).collect();
+        self.0.local.take(&buckets)
     }
 
     /// A refusal that needs nobody to be asked. It says nothing of rules that do not refuse.
@@ -162,7 +207,7 @@ impl RateLimiter {
             })
             .collect();
         let decision = Decision { is_allowed: false, standings };
-        (!decision.standings.is_empty()).then(|| decision.count("remembered")).map(|()| decision)
+        (!decision.standings.is_empty()).then(|| decision.count(Place::Remembered)).map(|()| decision)
     }
 
     fn decided(&self, charges: &[Charge], taken: &Taken, is_shared: bool) -> Decision {
@@ -209,7 +254,8 @@ impl Decision {
         self.violated().map(|standing| standing.more_in).max()
     }
 
-    fn count(&self, place: &'static str) {
+    fn count(&self, place: Place) {
+        let place = place.label();
         if self.is_allowed {
             counter!("rate_limit_decisions_total", "outcome" => "allowed", "place" => place, "rule" => "").increment(1);
         }
@@ -225,6 +271,6 @@ pub fn describe_metrics() {
     describe_counter!(
         "rate_limit_decisions_total",
         Unit::Count,
-        "Requests that were counted, and let in or refused, by which rule; counted in Redis, in this process, or known before"
+        "Requests that were counted, and let in or refused, by which rule; counted in Redis, there ahead, in this process, or known before"
     );
 }

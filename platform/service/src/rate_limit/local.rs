@@ -31,7 +31,7 @@ impl LocalBuckets {
         let mut full_at = self.lock();
         let before: Vec<u64> = buckets.iter().map(|(_, key)| full_at.get(*key).copied().unwrap_or(now)).collect();
         let after: Option<Vec<u64>> =
-            buckets.iter().zip(&before).map(|((rule, _), before)| take(rule, *before, now)).collect();
+            buckets.iter().zip(&before).map(|((rule, _), before)| Some(take(rule, *before, now, 1)?.1)).collect();
         let is_allowed = after.is_some();
         if let Some(after) = &after {
             make_room(&mut full_at, now);

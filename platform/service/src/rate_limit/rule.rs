@@ -12,6 +12,8 @@ pub struct Rule {
     pub is_told: bool,
     /// Whether what was counted can be taken back.
     pub is_refundable: bool,
+    /// Whether some are taken ahead for whoever asks often.
+    pub is_taken_ahead: bool,
 }
 
 impl Rule {
@@ -19,7 +21,14 @@ impl Rule {
     pub const fn new(name: &'static str, burst: u32, count: u32, per: Duration) -> Self {
         assert!(burst > 0 && count > 0 && !per.is_zero(), "a rule that lets nobody in");
         let micros = per.as_micros() as u64 / count as u64;
-        Self { name, burst, interval: Duration::from_micros(micros), is_told: true, is_refundable: false }
+        Self {
+            name,
+            burst,
+            interval: Duration::from_micros(micros),
+            is_told: true,
+            is_refundable: false,
+            is_taken_ahead: false,
+        }
     }
 
     /// Counts by whom a request is about, of which whoever asks is to learn nothing.
@@ -31,7 +40,16 @@ impl Rule {
     /// Counts failures: each request is counted before it is known to be one, and taken back where it was none.
     #[must_use]
     pub const fn of_failures(self) -> Self {
+        assert!(!self.is_taken_ahead, "what was counted ahead is not taken back");
         Self { is_refundable: true, ..self }
+    }
+
+    /// Counts what one asks again and again, where counting costs much beside the rest. At one moment somewhat more may be let in
+    /// than `burst`, over time never: what comes within a second may be counted before it comes.
+    #[must_use]
+    pub const fn taken_ahead(self) -> Self {
+        assert!(!self.is_refundable, "what was counted ahead is not taken back");
+        Self { is_taken_ahead: true, ..self }
     }
 
     /// How long it takes to win back all of it.

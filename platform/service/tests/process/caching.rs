@@ -43,6 +43,27 @@ async fn who_read_the_row_before_it_was_changed_can_not_put_the_old_one_back() {
 }
 
 #[tokio::test]
+async fn what_was_found_a_moment_ago_is_found_without_redis_as_long_as_the_row_is_the_same() {
+    let mut server = RedisServer::start().await;
+    let redis = connect_patiently(&server).await;
+    let (ours, theirs) = (Cache::new("test", Some(redis.clone()), LIFE), Cache::new("test", Some(redis), LIFE));
+    for key in ["k", "forgotten", "changed"] {
+        ours.set(&[key], Version(1), b"one").await;
+        assert_eq!(ours.get(key, Version(1)).await.as_deref(), Some(&b"one"[..]));
+    }
+    // Another process changes one of them; what this one has near is older than the row, and is not served again.
+    theirs.set(&["changed"], Version(2), b"two").await;
+    assert_eq!(ours.get("changed", Version(2)).await, None);
+    assert_eq!(ours.get("changed", Version(2)).await.as_deref(), Some(&b"two"[..]));
+    ours.del(&["forgotten"], Version(1)).await;
+    server.stop();
+    assert_eq!(ours.get("k", Version(1)).await.as_deref(), Some(&b"one"[..]));
+    assert_eq!(ours.get("forgotten", Version(1)).await, None);
+    assert_eq!(ours.get("k", Version(2)).await, None);
+    assert_eq!(theirs.get("k", Version(1)).await, None);
+}
+
+#[tokio::test]
 async fn without_redis_nothing_is_found_and_nothing_fails() {
     let mut server = RedisServer::start().await;
     let cache = Cache::new("test", Some(connect_patiently(&server).await), LIFE);

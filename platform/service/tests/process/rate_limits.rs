@@ -31,6 +31,7 @@ const SECRET: &[u8] = b"one secret for all instances";
 const SLOW: Rule = Rule::new("slow", 20, 1, Duration::from_hours(1));
 const NARROW: Rule = Rule::new("narrow", 2, 1, Duration::from_hours(1));
 const FAILURES: Rule = Rule::new("failures", 3, 1, Duration::from_hours(1)).untold().of_failures();
+const OFTEN: Rule = Rule::new("often", 40, 1, Duration::from_hours(1)).taken_ahead();
 const QUICK: Rule = Rule::new("quick", 3, 1, Duration::from_millis(200));
 
 /// As a process has it.
@@ -67,6 +68,7 @@ async fn allowed_of(limiters: &[RateLimiter], each: usize, rule: &Rule, whom: &s
 async fn conforms(limiter: &RateLimiter) {
     // However many come at the same moment, as many are let in as the rule says.
     assert_eq!(allowed_of(std::slice::from_ref(limiter), 100, &SLOW, "burst").await, 20);
+    assert_eq!(allowed_of(std::slice::from_ref(limiter), 100, &OFTEN, "burst").await, 40);
     let (decision, _) = limiter.decide(&[limiter.charge(&SLOW, "burst")]).await;
     let [standing] = decision.standings.as_slice() else { panic!("{decision:?}") };
     assert_eq!((decision.is_allowed, standing.remaining), (false, 0));
@@ -126,6 +128,55 @@ async fn three_instances_share_one_limit() {
     for instance in &instances {
         assert!(!is_allowed(instance, &[(&SLOW, "203.0.113.7")]).await, "another instance gains a client nothing");
     }
+}
+
+#[tokio::test]
+async fn what_instances_take_ahead_is_of_one_limit_too() {
+    let server = RedisServer::start().await;
+    let mut instances = Vec::new();
+    for _ in 0..3 {
+        instances.push(limiter(7, Some(connect_patiently(&server).await)));
+    }
+    // One after the other, so that each instance has some in its hands when another takes the last.
+    let mut allowed = 0;
+    for _ in 0..50 {
+        for instance in &instances {
+            allowed += usize::from(is_allowed(instance, &[(&OFTEN, "ada")]).await);
+        }
+    }
+    // Fewer only where this machine took more than a second for some of them.
+    assert!((20..=40).contains(&allowed), "{allowed}");
+    for instance in &instances {
+        assert!(!is_allowed(instance, &[(&OFTEN, "ada")]).await, "another instance gains a client nothing");
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_often_costs_redis_less_than_a_call_each() {
+    const REQUESTS: u64 = 200;
+    const LARGE: Rule = Rule::new("large", 1_000, 1, Duration::from_hours(1)).taken_ahead();
+    let server = RedisServer::start().await;
+    let limiter = limiter(1, Some(connect_patiently(&server).await));
+    for n in 1..=REQUESTS {
+        let (decision, _) = limiter.decide(&[limiter.charge(&LARGE, "ada")]).await;
+        assert!(decision.is_allowed && u64::from(decision.standings[0].remaining) <= 1_000 - n, "{n}: {decision:?}");
+    }
+    let calls = script_calls(&server).await;
+    assert!(calls < REQUESTS, "{calls}");
+    // With another rule beside it, it is counted with that, at once.
+    let both = [(&LARGE, "ada"), (&SLOW, "ada")];
+    for _ in 0..20 {
+        assert!(is_allowed(&limiter, &both).await);
+    }
+    assert!(!is_allowed(&limiter, &both).await);
+    assert_eq!(script_calls(&server).await, calls + 21);
+}
+
+/// How many scripts were run.
+async fn script_calls(server: &RedisServer) -> u64 {
+    let stats = server.say("INFO commandstats").await;
+    let line = stats.lines().find(|line| line.starts_with("cmdstat_evalsha:")).unwrap().to_owned();
+    line.split("calls=").nth(1).unwrap().split(',').next().unwrap().parse().unwrap()
 }
 
 #[tokio::test]
@@ -270,17 +321,12 @@ async fn whoever_goes_on_after_a_refusal_costs_redis_nothing() {
         assert_eq!(ask(n).await.status(), 200);
     }
     assert_eq!(ask(6).await.status(), 429);
-    let calls = async || {
-        let stats = server.say("INFO commandstats").await;
-        let line = stats.lines().find(|line| line.starts_with("cmdstat_evalsha:")).unwrap().to_owned();
-        line.split("calls=").nth(1).unwrap().split(',').next().unwrap().parse::<u64>().unwrap()
-    };
-    let before = calls().await;
+    let before = script_calls(&server).await;
     for n in 7..100 {
         let refusal = ask(n).await;
         assert_eq!(refusal.status(), 429);
         assert_eq!(header(&refusal, "ratelimit"), Some(r#""by-network";r=0;t=3600"#));
         assert!(header(&refusal, "retry-after").is_some());
     }
-    assert_eq!(calls().await, before);
+    assert_eq!(script_calls(&server).await, before);
 }
