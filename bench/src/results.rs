@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use crate::{machine::Machine, report::Line};
+use crate::{machine::Machine, report::Line, scenarios};
 
 /// What one run of the benchmark told.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +43,8 @@ impl Results {
     }
 }
 
-/// The newest results of each measure, from files that are in the order of their names, which is that of their times. The
-/// machine is that of the last one.
+/// The newest results of each measure, in the measures' own order; from files that are in the order of their names, which is
+/// that of their times. The machine is that of the last one.
 pub fn newest(files: &[PathBuf]) -> anyhow::Result<Results> {
     let mut files = files.to_vec();
     files.sort();
@@ -60,16 +60,16 @@ pub fn newest(files: &[PathBuf]) -> anyhow::Result<Results> {
         }
         machine = Some(results.machine);
     }
+    let scenarios = scenarios::all();
+    let order: Vec<_> = scenarios.iter().flat_map(|scenario| scenario.measures()).map(|measure| measure.name).collect();
+    all.sort_by_key(|line| order.iter().position(|name| *name == line.measure));
     Ok(Results { machine: machine.context("there are no results")?, lines: all })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        report::{Goal, Measure, Run},
-        scenarios,
-    };
+    use crate::report::{Goal, Measure, Run};
 
     fn results() -> Results {
         let measure = Measure { name: "rate", unit: "events/s", against: None, goal: Some(Goal::ValueAtMost(2.0)) };
