@@ -139,7 +139,9 @@ impl Cache {
 
     async fn put(&self, call: &'static str, keys: &[&str], version: Version, value: &[u8]) {
         let Some(redis) = &self.redis else { return };
-        keys.iter().for_each(|key| self.near.forget(key));
+        for key in keys {
+            self.near.forget(key);
+        }
         let command = self.put.with(keys, (prefix(version), value, self.life.as_millis() as u64));
         // Where Redis is away, whoever reads sees by the version that the entry is old.
         let _ = redis.run::<u64>(call, &self.put, &command).await;

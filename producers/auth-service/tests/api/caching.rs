@@ -155,6 +155,12 @@ async fn requests_succeed_whatever_redis_does_and_health_says_so() {
     server.go_on();
     health("ok").await;
     everybody_is_served().await;
-    assert!(kept(&server, &format!("user:id:{}", ada.id)).await.is_some(), "it is taken up again");
+    // Somebody whom the process has not read a moment ago.
+    let bob = service.person("bob@example.com").await;
+    eventually("it is taken up again", async || {
+        assert_eq!(me(&service, &bob).await["email"], "bob@example.com");
+        kept(&server, &format!("user:id:{}", bob.id)).await
+    })
+    .await;
     soft.cancel();
 }
