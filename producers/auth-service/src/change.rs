@@ -1,5 +1,7 @@
 //! One change of `auth_db`: rows, audit and events together, or none of them.
 
+use std::collections::BTreeMap;
+
 use outbox::Wake;
 use schemas::{Clock, Envelope, Event, Header, Sequence, event_id};
 use service::cache::{Cache, Version};
@@ -136,11 +138,15 @@ impl Change<'_> {
         if emitted {
             store.relay.wake();
         }
-        // Not before: whoever read the old row meanwhile would put it back. Each is forgotten once, by its last version.
-        for (at, (key, version)) in stale.iter().enumerate() {
-            if !stale[at + 1..].iter().any(|(later, _)| later == key) {
-                store.cache.del(&[key.as_str()], *version).await;
-            }
+        // Not before: whoever read the old row meanwhile would put it back. Each is forgotten once, by its last version, and
+        // those of one version go together.
+        let last: BTreeMap<_, _> = stale.into_iter().collect();
+        let mut together: BTreeMap<Version, Vec<&str>> = BTreeMap::new();
+        for (key, version) in &last {
+            together.entry(*version).or_default().push(key);
+        }
+        for (version, keys) in together {
+            store.cache.del(&keys, version).await;
         }
         Ok(())
     }
