@@ -21,6 +21,7 @@ pub mod lifecycle;
 pub mod postgres;
 pub mod problem;
 pub mod rate_limit;
+mod recent;
 pub mod redis;
 pub mod settings;
 pub mod telemetry;

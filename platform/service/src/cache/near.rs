@@ -1,5 +1,4 @@
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -7,54 +6,36 @@ use std::{
 use tokio::time::Instant;
 
 use super::Version;
+use crate::recent::Recent;
 
 /// What this process had from Redis a moment ago. It is as good as Redis's own: whoever reads says which version is right.
-pub struct Near(Mutex<Entries>);
+pub struct Near(Mutex<Recent<Entry>>);
 
-#[derive(Default)]
-struct Entries {
-    by_key: HashMap<String, Entry>,
-    looked_over: Option<Instant>,
-}
-
-struct Entry {
-    version: Version,
-    value: Arc<[u8]>,
-    since: Instant,
-}
+type Entry = (Version, Arc<[u8]>);
 
 /// Short, because it may tell of people: what is forgotten in Redis is forgotten here soon.
 const LIFE: Duration = Duration::from_secs(10);
+/// Whoever finds no place is read from Redis again.
 const MOST: usize = 1_000;
 
 impl Near {
     pub fn new() -> Self {
-        Self(Mutex::default())
+        Self(Mutex::new(Recent::with_room_for(MOST)))
     }
 
-    pub fn get(&self, key: &str) -> Option<(Version, Arc<[u8]>)> {
-        let entries = self.lock();
-        let entry = entries.by_key.get(key).filter(|entry| entry.since.elapsed() <= LIFE)?;
-        Some((entry.version, Arc::clone(&entry.value)))
+    pub fn get(&self, key: &str) -> Option<Entry> {
+        self.lock().get(key).cloned()
     }
 
-    /// Whoever finds no place is read from Redis again.
     pub fn put(&self, key: &str, version: Version, value: &Arc<[u8]>) {
-        let (mut entries, since) = (self.lock(), Instant::now());
-        if entries.looked_over.is_none_or(|at| since - at > LIFE) {
-            entries.by_key.retain(|_, entry| entry.since.elapsed() <= LIFE);
-            entries.looked_over = Some(since);
-        }
-        if entries.by_key.len() < MOST || entries.by_key.contains_key(key) {
-            entries.by_key.insert(key.to_owned(), Entry { version, value: Arc::clone(value), since });
-        }
+        self.lock().put(key, (version, Arc::clone(value)), Instant::now() + LIFE);
     }
 
     pub fn forget(&self, key: &str) {
-        self.lock().by_key.remove(key);
+        self.lock().forget(key);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Entries> {
+    fn lock(&self) -> MutexGuard<'_, Recent<Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -71,31 +52,13 @@ mod tests {
 
     use super::*;
 
-    fn value() -> Arc<[u8]> {
-        Arc::from(*b"ada")
-    }
-
     #[tokio::test(start_paused = true)]
-    async fn what_is_kept_is_forgotten_soon_read_or_not() {
-        let near = Near::new();
-        near.put("k", Version(3), &value());
-        assert_eq!(near.get("k"), Some((Version(3), value())));
-        advance(LIFE + Duration::from_millis(1)).await;
+    async fn what_is_near_is_read_from_redis_again_soon() {
+        let (near, value) = (Near::new(), Arc::from(*b"ada"));
+        near.put("k", Version(3), &value);
+        advance(LIFE / 2).await;
+        assert_eq!(near.get("k"), Some((Version(3), value)));
+        advance(LIFE / 2).await;
         assert_eq!(near.get("k"), None);
-        near.put("another", Version(1), &value());
-        assert_eq!(near.lock().by_key.len(), 1, "gone from memory too");
-        near.forget("another");
-        assert_eq!(near.get("another"), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_crowd_does_not_take_the_memory() {
-        let near = Near::new();
-        for n in 0..2 * MOST {
-            near.put(&n.to_string(), Version(1), &value());
-        }
-        assert_eq!(near.lock().by_key.len(), MOST);
-        near.put("0", Version(2), &value());
-        assert_eq!(near.get("0"), Some((Version(2), value())));
     }
 }

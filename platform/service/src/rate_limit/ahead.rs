@@ -10,7 +10,6 @@
 //! lost, and won back by time like anything else; it is never more than was spent before it.
 
 use std::{
-    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -22,18 +21,24 @@ use super::{
     bucket::{Level, level},
     shared::Block,
 };
+use crate::recent::Recent;
 
 /// Of those who asked a moment ago.
-pub struct Ahead(Mutex<HashMap<String, Held>>);
+pub struct Ahead(Mutex<Recent<Held>>);
 
 struct Held {
     left: u32,
     taken: u32,
+    /// Whether a request is on its way that takes some ahead; others take one each meanwhile, so there is never more than one
+    /// block at hand.
+    is_fetching: bool,
     /// When the bucket is full, with what is left here, and what time it was when it said so; by Redis's clock.
     full_at: u64,
     now: u64,
     /// That time by the clock of this process.
     since: Instant,
+    /// When what is left is lost.
+    until: Instant,
 }
 
 /// So many are taken at once.
@@ -44,46 +49,44 @@ const MOST_KEYS: usize = 10_000;
 
 impl Ahead {
     pub fn new() -> Self {
-        Self(Mutex::default())
+        Self(Mutex::new(Recent::with_room_for(MOST_KEYS)))
     }
 
     /// Spends one of those that are left, and tells how the bucket stands as if it had been taken now. Where none is left,
     /// the error is how many to ask for.
     pub fn spend(&self, rule: &Rule, key: &str) -> Result<Level, u32> {
-        let mut held = self.lock();
-        let Some(held) = held.get_mut(key) else { return Err(1) };
-        let age = held.since.elapsed();
-        if age > KEPT {
-            return Err(1);
-        }
+        let mut all = self.lock();
+        let Some(held) = all.get(key) else { return Err(1) };
         if held.left == 0 {
-            return Err((held.taken * 2).min(MOST));
+            let wanted = if held.is_fetching { 1 } else { (held.taken * 2).min(MOST) };
+            held.is_fetching = true;
+            return Err(wanted);
         }
         held.left -= 1;
         let not_yet = u64::from(held.left) * rule.interval_micros();
-        Ok(level(rule, held.full_at.saturating_sub(not_yet), held.now + age.as_micros() as u64))
+        let now = held.now + held.since.elapsed().as_micros() as u64;
+        Ok(level(rule, held.full_at.saturating_sub(not_yet), now))
     }
 
     /// Keeps all of a block but the one for which it was taken, and tells how the bucket stands with that one alone.
-    pub fn keep(&self, rule: &Rule, key: &str, block: Block) -> Level {
-        let since = Instant::now();
-        let mut all = self.lock();
-        if all.len() >= MOST_KEYS {
-            all.retain(|_, held| held.since.elapsed() <= KEPT);
-        }
-        let mut left = block.taken - 1;
-        if let Some(before) = all.get(key).filter(|before| before.since.elapsed() <= KEPT) {
-            // Another request of the same one fetched some meanwhile.
-            left += before.left;
-        }
-        if all.len() < MOST_KEYS || all.contains_key(key) {
-            let Block { taken, full_at, now } = block;
-            all.insert(key.to_owned(), Held { left, taken, full_at, now, since });
-        }
-        level(rule, block.full_at.saturating_sub(u64::from(left) * rule.interval_micros()), block.now)
+    /// `wanted` is how many were asked for.
+    pub fn keep(&self, rule: &Rule, key: &str, wanted: u32, block: Block) -> Level {
+        let Block { taken, full_at, now } = block;
+        let (mut all, since) = (self.lock(), Instant::now());
+        let fresh = Held { left: 0, taken: 1, is_fetching: false, full_at, now, since, until: since + KEPT };
+        let before = all.get(key).map_or(fresh, |before| Held { full_at, now, since, ..*before });
+        let held = match wanted {
+            // One alone says nothing of those that are on their way or left.
+            1 if before.left > 0 || before.is_fetching => before,
+            _ => Held { left: before.left + taken - 1, taken, is_fetching: false, until: since + KEPT, ..before },
+        };
+        let level = level(rule, full_at.saturating_sub(u64::from(held.left) * rule.interval_micros()), now);
+        let until = held.until;
+        all.put(key, held, until);
+        level
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Held>> {
+    fn lock(&self) -> MutexGuard<'_, Recent<Held>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -124,7 +127,7 @@ mod tests {
                 Ok(level) => Some(level),
                 Err(wanted) => {
                     let block = self.take(wanted);
-                    (block.taken > 0).then(|| ahead.keep(&RULE, "ada", block))
+                    (block.taken > 0).then(|| ahead.keep(&RULE, "ada", wanted, block))
                 }
             }
         }
@@ -172,33 +175,33 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(ahead.spend(&RULE, "ada"), Err(1));
             let block = bucket.take(1);
-            ahead.keep(&RULE, "ada", block);
+            ahead.keep(&RULE, "ada", 1, block);
             advance(KEPT * 2).await;
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn two_that_fetch_at_once_lose_nothing() {
+    async fn those_who_ask_at_once_take_one_block_and_one_each() {
         let (ahead, mut bucket) = (Ahead::new(), Bucket::new());
-        let (one, two) = (bucket.take(4), bucket.take(4));
-        assert_eq!(ahead.keep(&RULE, "ada", one).remaining, 99);
-        assert_eq!(ahead.keep(&RULE, "ada", two).remaining, 98);
-        for remaining in (92..98).rev() {
+        for _ in 0..3 {
+            bucket.admit(&ahead).unwrap();
+        }
+        let wanted: Vec<_> = (0..10).map(|_| ahead.spend(&RULE, "ada").unwrap_err()).collect();
+        assert_eq!(wanted, [4, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+        let blocks: Vec<_> = wanted.iter().map(|wanted| (*wanted, bucket.take(*wanted))).collect();
+        // Whichever comes back first.
+        let (block, singles) = blocks.split_first().unwrap();
+        for (wanted, single) in [&singles[..4], &[*block], &singles[4..]].concat() {
+            ahead.keep(&RULE, "ada", wanted, single);
+        }
+        for remaining in [86, 85, 84] {
             assert_eq!(ahead.spend(&RULE, "ada").unwrap().remaining, remaining);
         }
         assert_eq!(ahead.spend(&RULE, "ada"), Err(8));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_crowd_does_not_take_the_memory() {
-        let (ahead, block) = (Ahead::new(), Block { taken: 8, full_at: 2 * SECOND, now: SECOND });
-        for n in 0..2 * MOST_KEYS {
-            ahead.keep(&RULE, &n.to_string(), block);
-        }
-        assert_eq!(ahead.lock().len(), MOST_KEYS);
-        assert_eq!(ahead.spend(&RULE, &(2 * MOST_KEYS - 1).to_string()), Err(1));
-        advance(KEPT * 2).await;
-        ahead.keep(&RULE, "ada", block);
-        assert_eq!(ahead.lock().len(), 1);
+        // Its way may come to nothing. What is to be taken then is asked for one by one, and after a second ahead again.
+        assert_eq!(ahead.spend(&RULE, "ada"), Err(1));
+        advance(KEPT).await;
+        bucket.admit(&ahead).unwrap();
+        assert_eq!(ahead.spend(&RULE, "ada"), Err(2));
     }
 }

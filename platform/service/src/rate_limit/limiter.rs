@@ -181,7 +181,7 @@ impl RateLimiter {
                     let block = shared.take_block(*rule, key, wanted).await.ok()?;
                     let level = match block.taken {
                         0 => level(rule, block.full_at, block.now),
-                        _ => self.0.ahead.keep(rule, key, block),
+                        _ => self.0.ahead.keep(rule, key, wanted, block),
                     };
                     (one(block.taken > 0, level), Place::Shared)
                 }

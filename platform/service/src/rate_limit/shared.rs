@@ -90,7 +90,7 @@ mod tests {
     #[tokio::test]
     async fn the_script_decides_as_a_process_does() {
         const RULES: [Rule; 2] =
-            [Rule::new("a", 3, 1, Duration::from_millis(3)), Rule::new("b", 20, 2, Duration::from_millis(5))];
+            [Rule::new("a", 3, 1, Duration::from_millis(20)), Rule::new("b", 20, 2, Duration::from_millis(50))];
         let server = RedisServer::start().await;
         let settings = RedisSettings::from_url("REDIS_URL", &server.url(), AppEnv::Development).unwrap();
         let redis = Redis::connect(settings.waiting(fixtures::DEADLINE)).await;
