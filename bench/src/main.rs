@@ -60,7 +60,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct Measure {
     /// What to measure, all where nothing is named: ready, embedded, sqs, delayed, latency, relay, producer, held, claims,
-    /// fleet, dlq, api, cache, hashing, crowd, login-time
+    /// fleet, dlq, import, api, profiles, cache, hashing, crowd, login-time
     names: Vec<String>,
     /// Runs of each
     #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(1..=100))]
