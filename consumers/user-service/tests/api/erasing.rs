@@ -1,5 +1,7 @@
 //! A write and an erasure at the same moment: whichever is first, nothing of the user is left.
 
+use std::pin::pin;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
@@ -26,11 +28,12 @@ async fn write(service: &Service, person: &Person, what: &str) -> Answer {
     }
 }
 
-/// Makes whoever writes into these tables wait, with all that they hold, as long as `gate` is held.
+/// Makes whoever writes into these tables wait, with all that they hold, as long as `gate` is held. However long that is: a
+/// worker's transaction waits for five seconds elsewhere, and would begin again, behind whoever came meanwhile.
 async fn build_gate(service: &Service, tables: &[(&str, &str)]) {
     service
         .execute(
-            "CREATE FUNCTION pass_gate() RETURNS trigger LANGUAGE plpgsql AS
+            "CREATE FUNCTION pass_gate() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS
              $$ BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END $$",
         )
         .await;
@@ -114,13 +117,14 @@ async fn what_is_written_just_after_an_erasure_is_refused() {
             // It was let in when nothing was heard of the erasure yet.
             let late = async {
                 service.until_waiting(1).await;
-                write(&service, &person, what).await
+                let mut late = pin!(write(&service, &person, what));
+                tokio::select! {
+                    answer = &mut late => panic!("{what}: answered beside the erasure: {answer:?}"),
+                    () = service.until_waiting(2) => gate.open().await,
+                }
+                late.await
             };
-            let release = async {
-                service.until_waiting(2).await;
-                gate.open().await;
-            };
-            let (answer, (), ()) = tokio::join!(late, service.erase(person.id), release);
+            let (answer, ()) = tokio::join!(late, service.erase(person.id));
             assert_eq!(answer.expect(410).problem(), "account-erased", "{what}");
             assert_nothing_is_left(&service, &person, what).await;
         }

@@ -395,11 +395,12 @@ pub fn home() -> Value {
     })
 }
 
-/// A card of a token that no other has.
+/// A card of a token that no other has. It is of letters alone: of random ones, some hold what may be a card's number.
 pub fn card() -> Value {
+    let letter = |digit: char| digit.to_digit(16).and_then(|digit| char::from_digit(digit + 16, 32)).unwrap();
+    let token: String = Uuid::new_v4().simple().to_string().chars().map(letter).collect();
     json!({
-        "provider": "stripe", "providerToken": format!("pm_{}", Uuid::new_v4().simple()), "brand": "visa", "last4": "4242",
-        "expMonth": 12, "expYear": 2099,
+        "provider": "stripe", "providerToken": format!("pm_{token}"), "brand": "visa", "last4": "4242", "expMonth": 12, "expYear": 2099,
     })
 }
 
