@@ -7,16 +7,14 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use uuid::Uuid;
+use uuid::{Uuid, Variant};
 
 const SHORTEST: usize = 13;
 const LONGEST: usize = 19;
-/// Of a UUID with its hyphens.
-const UUID_LENGTH: usize = 36;
 
 /// A UUID by itself holds none, whatever its digits are.
 pub fn is_in(text: &str) -> bool {
-    if text.len() < SHORTEST || (text.len() == UUID_LENGTH && Uuid::try_parse(text).is_ok()) {
+    if text.len() < SHORTEST || is_uuid(text) {
         return false;
     }
     let mut groups = Groups::default();
@@ -33,6 +31,16 @@ pub fn is_in(text: &str) -> bool {
         }
     }
     groups.hold_one()
+}
+
+/// With its hyphens or without, where it has to say of which kind it is: digits alone may be something else.
+fn is_uuid(text: &str) -> bool {
+    let of_a_kind = |uuid: Uuid| uuid.get_variant() == Variant::RFC4122 && uuid.get_version().is_some();
+    match text.len() {
+        36 => Uuid::try_parse(text).is_ok(),
+        32 => Uuid::try_parse(text).is_ok_and(of_a_kind),
+        _ => false,
+    }
 }
 
 /// In any string, any name or any number of a JSON text, as far as it can be read.
@@ -188,6 +196,7 @@ mod tests {
             "6304000000000000",
             "my card: 4111111111111111.",
             "pm_4111111111111111x",
+            "41111111111111114111111111111111",
             "4111 1111 1111 1111 737",
             "4111111111111111 12 28",
             "12 4111111111111111",
@@ -210,6 +219,7 @@ mod tests {
             "2026-11-26T17:12:59Z",
             "+49 30 123456",
             "41111111-1111-4111-8111-000000000000",
+            "41111111111141118111000000000000",
         ] {
             assert!(!is_in(text), "{text}");
         }
