@@ -7,7 +7,7 @@
 //! an attempt, starts anew. Invariant: an attempt is counted, and committed, before its password is looked at. So however many
 //! are made at the same moment, no more are looked at than the count allows.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, Postgres, pool::PoolConnection};
 use time::{Duration, OffsetDateTime};
 
 use crate::{Failure, pseudonym::Pseudonym};
@@ -25,8 +25,12 @@ const FIRST_LOCK: Duration = Duration::minutes(1);
 const LONGEST_LOCK: Duration = Duration::minutes(15);
 const FORGET_AFTER: Duration = Duration::hours(12);
 
-/// Counts an attempt to prove a password. Commits.
-pub(crate) async fn count_attempt(pool: &PgPool, email: Pseudonym, now: OffsetDateTime) -> Result<Attempt, Failure> {
+/// Counts an attempt to prove a password. Commits, since it takes a connection and no transaction.
+pub(crate) async fn count_attempt(
+    connection: &mut PoolConnection<Postgres>,
+    email: Pseudonym,
+    now: OffsetDateTime,
+) -> Result<Attempt, Failure> {
     // The row that was found is locked before it is looked at, so concurrent attempts are counted one after the other. The
     // attempt that reaches the limit is itself looked at; those after it find the lock.
     let counted = sqlx::query_scalar!(
@@ -50,7 +54,7 @@ pub(crate) async fn count_attempt(pool: &PgPool, email: Pseudonym, now: OffsetDa
         FIRST_LOCK.as_seconds_f64(),
         LONGEST_LOCK.as_seconds_f64(),
     )
-    .fetch_optional(pool)
+    .fetch_optional(&mut **connection)
     .await?;
     Ok(if counted.is_some() { Attempt::Counted } else { Attempt::Locked })
 }

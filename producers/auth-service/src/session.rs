@@ -82,25 +82,21 @@ pub(crate) async fn open(
     now: OffsetDateTime,
     origin: &Origin,
 ) -> Result<OffsetDateTime, Failure> {
+    let expires_at = now + IDLE_LIFE;
     sqlx::query!(
-        "INSERT INTO sessions (id, user_id, authenticated_at, last_used_at, expires_at, ip, user_agent)
-         VALUES ($1, $2, $3, $3, $4, $5::text::inet, $6)",
+        "WITH session AS (
+             INSERT INTO sessions (id, user_id, authenticated_at, last_used_at, expires_at, ip, user_agent)
+             VALUES ($1, $2, $3, $3, $4, $5::text::inet, $6)
+             RETURNING id)
+         INSERT INTO refresh_tokens (token_hash, family_id, generation, created_at, expires_at)
+         SELECT $7, id, 0, $3, $8 FROM session",
         session_id,
         user_id,
         now,
         now + SESSION_LIFE,
         origin.ip_text(),
         origin.user_agent(),
-    )
-    .execute(&mut *connection)
-    .await?;
-    let expires_at = now + IDLE_LIFE;
-    sqlx::query!(
-        "INSERT INTO refresh_tokens (token_hash, family_id, generation, created_at, expires_at)
-         VALUES ($1, $2, 0, $3, $4)",
         token.hash().as_slice(),
-        session_id,
-        now,
         expires_at,
     )
     .execute(connection)

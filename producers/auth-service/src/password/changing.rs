@@ -1,4 +1,5 @@
 use secrecy::SecretString;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Password, PasswordHasher, PasswordPolicy, UnfitPassword, hashing::Tried, replace};
@@ -43,14 +44,17 @@ impl PasswordChange {
         origin: &Origin,
     ) -> Result<Changed, Failure> {
         let place = self.hasher.place()?;
-        let Some((email, stored)) = self.find(account).await? else { return Ok(Changed::WrongPassword) };
+        let mut connection = self.store.pool.acquire().await?;
+        let Some((email, stored)) = find(&mut connection, account).await? else { return Ok(Changed::WrongPassword) };
         let new = match self.policy.check(new, Some(&email)) {
             Ok(new) => new,
             Err(unfit) => return Ok(Changed::Unfit(unfit)),
         };
         // A stolen session must not be a way to guess the password: counted like signing in.
         let pseudonym = self.pseudonyms.of(&email);
-        let attempt = lockout::count_attempt(&self.store.pool, pseudonym, self.store.now()).await?;
+        let attempt = lockout::count_attempt(&mut connection, pseudonym, self.store.now()).await?;
+        // Hashing takes long, and others may have it meanwhile.
+        drop(connection);
         let stored = Some(stored).filter(|_| attempt == Attempt::Counted);
         if self.hasher.verify(&place, current, stored.clone()).await? == Tried::Wrong {
             let mut change = self.store.begin(origin).await?;
@@ -74,16 +78,16 @@ impl PasswordChange {
         change.commit().await?;
         Ok(Changed::Done)
     }
+}
 
-    async fn find(&self, account: Uuid) -> Result<Option<(EmailAddress, SecretString)>, Failure> {
-        let row = sqlx::query!(
-            r#"SELECT email AS "email!", password_hash AS "password_hash!" FROM users WHERE id = $1 AND status = 'active'"#,
-            account
-        )
-        .fetch_optional(&self.store.pool)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let email = EmailAddress::parse(&row.email).map_err(|_| Failure::StoredAccount("email"))?;
-        Ok(Some((email, SecretString::from(row.password_hash))))
-    }
+async fn find(connection: &mut PgConnection, account: Uuid) -> Result<Option<(EmailAddress, SecretString)>, Failure> {
+    let row = sqlx::query!(
+        r#"SELECT email AS "email!", password_hash AS "password_hash!" FROM users WHERE id = $1 AND status = 'active'"#,
+        account
+    )
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let email = EmailAddress::parse(&row.email).map_err(|_| Failure::StoredAccount("email"))?;
+    Ok(Some((email, SecretString::from(row.password_hash))))
 }

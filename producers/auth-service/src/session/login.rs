@@ -5,15 +5,15 @@
 //! in the audit trail, one answer.
 
 use metrics::counter;
-use schemas::AccountStatus;
-use secrecy::SecretString;
-use sqlx::PgPool;
+use schemas::{AccountStatus, Roles};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Bearer, TokenIssuer, Tokens, open};
 use crate::{
     EmailAddress, Failure, Origin, Password, PasswordHasher, Pseudonyms, VerificationRule,
-    account::roles_of,
+    account::roles_from,
     audit::{Action, Entry},
     change::Store,
     lockout::{self, Attempt},
@@ -60,8 +60,11 @@ impl Login {
     ) -> Result<Option<Tokens>, Failure> {
         let place = self.hasher.place()?;
         let pseudonym = self.pseudonyms.of(email);
-        let attempt = lockout::count_attempt(&self.store.pool, pseudonym, self.store.now()).await?;
-        let found = find(&self.store.pool, email).await?;
+        let mut connection = self.store.pool.acquire().await?;
+        let attempt = lockout::count_attempt(&mut connection, pseudonym, self.store.now()).await?;
+        let found = find(&mut connection, email).await?;
+        // Hashing takes long, and others may have it meanwhile.
+        drop(connection);
         // A locked account's own hash is not compared with, so that nothing depends on what it would say.
         let stored = found.as_ref().filter(|_| attempt == Attempt::Counted).map(|found| found.password_hash.clone());
         let tried = self.hasher.verify(&place, password.clone(), stored).await?;
@@ -115,10 +118,8 @@ impl Login {
         let now = change.now();
         // Hashing took its time: a password that was reset meanwhile, because somebody knew it, must not let them in.
         let Some(account) = change.lock(found.id).await? else { return Ok(None) };
-        let is_same = account.status == AccountStatus::Active
-            && account.email == *email
-            && password::is_stored(change.connection(), found.id, &found.password_hash).await?;
-        if !is_same {
+        let (is_stored, roles) = password_and_roles(change.connection(), &found).await?;
+        if account.status != AccountStatus::Active || account.email != *email || !is_stored {
             return Ok(None);
         }
         if let Some(hash) = rehashed {
@@ -127,7 +128,6 @@ impl Login {
         lockout::forgive(change.connection(), self.pseudonyms.of(email)).await?;
         let (session_id, refresh) = (change.new_event_id(), SecretToken::generate()?);
         let expires_at = open(change.connection(), found.id, session_id, &refresh, now, origin).await?;
-        let roles = roles_of(change.connection(), found.id).await?;
         change.audit(Entry::success(Action::LogIn, found.id)).await?;
         let version = account.min_token_version;
         let bearer = Bearer { user_id: found.id, session_id, authenticated_at: now, roles, version };
@@ -143,14 +143,14 @@ impl Login {
     }
 }
 
-async fn find(pool: &PgPool, email: &EmailAddress) -> Result<Option<Found>, Failure> {
+async fn find(connection: &mut PgConnection, email: &EmailAddress) -> Result<Option<Found>, Failure> {
     let row = sqlx::query!(
         r#"SELECT id, password_hash AS "password_hash!", status = 'active' AS "is_active!",
                   email_verified_at IS NOT NULL AS "is_verified!"
              FROM users WHERE email = $1"#,
         email.as_str()
     )
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?;
     Ok(row.map(|row| Found {
         id: row.id,
@@ -158,4 +158,19 @@ async fn find(pool: &PgPool, email: &EmailAddress) -> Result<Option<Found>, Fail
         is_active: row.is_active,
         is_verified: row.is_verified,
     }))
+}
+
+/// Whether the account still has the hash that was compared with, and its roles as they are by now. Its row has to be locked, or
+/// both may be old.
+async fn password_and_roles(connection: &mut PgConnection, found: &Found) -> Result<(bool, Roles), Failure> {
+    let row = sqlx::query!(
+        r#"SELECT coalesce(password_hash = $2, false) AS "is_stored!",
+                  ARRAY(SELECT role FROM user_roles WHERE user_id = $1 ORDER BY role) AS "roles!"
+             FROM users WHERE id = $1"#,
+        found.id,
+        found.password_hash.expose_secret(),
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((row.is_stored, roles_from(row.roles)?))
 }
