@@ -73,6 +73,28 @@ impl Process {
     }
 }
 
+/// Does something on one core alone: threads and processes that are started meanwhile stay there. The core is the first of those that
+/// this process may use, of which there have to be more.
+#[cfg(target_os = "linux")]
+pub fn on_one_core<T>(done_there: impl FnOnce() -> T) -> anyhow::Result<T> {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+    let all = sched_getaffinity(None)?;
+    ensure!(all.count() > 1, "there is one core, and it takes another for whoever asks");
+    let first = (0..CpuSet::MAX_CPU).find(|core| all.is_set(*core)).context("there is no core")?;
+    let mut one = CpuSet::new();
+    one.set(first);
+    sched_setaffinity(None, &one)?;
+    let done = done_there();
+    sched_setaffinity(None, &all)?;
+    Ok(done)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn on_one_core<T>(_: impl FnOnce() -> T) -> anyhow::Result<T> {
+    bail!("only Linux is asked here to keep a process on one core")
+}
+
 /// What came of a program that was watched.
 #[derive(Debug)]
 pub struct Watched {

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     ground::Ground,
-    process::{Process, output},
+    process::{Process, on_one_core, output},
 };
 
 #[derive(Debug)]
@@ -55,8 +55,21 @@ pub enum WithRedis {
 const READY: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// Where a service runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cores {
+    /// On those that everything else runs on.
+    Shared,
+    /// On one alone, as if its database, its Redis and whoever asks were on other machines: they find the others idle.
+    One,
+}
+
 impl AuthService {
     pub async fn start(ground: &Ground, redis: WithRedis) -> anyhow::Result<Self> {
+        Self::start_on(Cores::Shared, ground, redis).await
+    }
+
+    pub async fn start_on(cores: Cores, ground: &Ground, redis: WithRedis) -> anyhow::Result<Self> {
         make_mailer_key(ground).await?;
         let (address, admin) = (free_address()?, free_address()?);
         let mut environment = ground.environment_with(&[
@@ -71,13 +84,12 @@ impl AuthService {
             WithRedis::Yes => drop(ground.variable("REDIS_URL")?),
             WithRedis::No => environment.retain(|(name, _)| name != "REDIS_URL"),
         }
-        let process = Process::start(
-            "auth-service",
-            &ground.programs.waypost,
-            &["run", "auth-service"],
-            &environment,
-            &ground.logs(),
-        )?;
+        let (program, logs) = (&ground.programs.waypost, ground.logs());
+        let start = || Process::start("auth-service", program, &["run", "auth-service"], &environment, &logs);
+        let process = match cores {
+            Cores::Shared => start(),
+            Cores::One => on_one_core(start)?,
+        }?;
         let ready = until_answered(admin, "/readyz").await?;
         let has_redis = !String::from_utf8_lossy(&ready.body).contains("degraded");
         ensure!(has_redis == (redis == WithRedis::Yes), "auth-service is not as it was to be: {ready:?}");
