@@ -1,11 +1,12 @@
 //! Every service with an API, in one table. `waypost run`, settings and health checks go by it.
 
-use std::net::SocketAddr;
-
 use auth_service::AuthSettings;
 use migrations::Database;
 use product_service::ProductSettings;
-use service::settings::{Env, SettingError, SettingErrors};
+use service::{
+    http::ListenSetting,
+    settings::{Env, SettingErrors},
+};
 use user_service::UserSettings;
 
 use crate::run::{ApiProcess, AuthService, ProductService, UserService};
@@ -18,7 +19,7 @@ pub struct Api {
     pub help: &'static str,
     database: Database,
     /// Where it answers health checks.
-    pub admin_listen: fn(&Env) -> Result<SocketAddr, SettingError>,
+    pub admin: ListenSetting,
     pub from_env: fn(&Env) -> Result<ApiProcess, SettingErrors>,
 }
 
@@ -27,7 +28,7 @@ pub static AUTH_SERVICE: Api = Api {
     name: auth_service::NAME,
     help: "Accounts over HTTP, with its relay unless that runs standalone",
     database: Database::Auth,
-    admin_listen: AuthSettings::admin_listen,
+    admin: AuthSettings::ADMIN_LISTEN,
     from_env: |env| AuthService::from_env(env).map(|service| ApiProcess::Auth(service.into())),
 };
 
@@ -35,7 +36,7 @@ static PRODUCT_SERVICE: Api = Api {
     name: product_service::NAME,
     help: "The catalogue of products over HTTP, with its relay unless that runs standalone",
     database: Database::Product,
-    admin_listen: ProductSettings::admin_listen,
+    admin: ProductSettings::ADMIN_LISTEN,
     from_env: |env| ProductService::from_env(env).map(|service| ApiProcess::Product(service.into())),
 };
 
@@ -44,7 +45,7 @@ static USER_SERVICE: Api = Api {
     name: user_service::NAME,
     help: "Profiles, addresses, payment methods, preferences and wishlists over HTTP",
     database: Database::User,
-    admin_listen: UserSettings::admin_listen,
+    admin: UserSettings::ADMIN_LISTEN,
     from_env: |env| UserService::from_env(env).map(|service| ApiProcess::User(service.into())),
 };
 

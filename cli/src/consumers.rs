@@ -15,12 +15,13 @@ use mailer::{Mailer, MailerSettings};
 use migrations::Database;
 use schemas::Clock;
 use service::{
+    http::ListenSetting,
     postgres::PostgresSettings,
     settings::{Env, SettingError, SettingErrors},
 };
 use worker::Consumer;
 
-use crate::{bus::SQS_QUEUE_URL, run::AdminListen};
+use crate::bus::SQS_QUEUE_URL;
 
 /// A consumer, and the process that reads its queue.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub struct ConsumerProcess {
     pub about: &'static str,
     /// Where its inbox is.
     pub database: Database,
-    pub admin: AdminListen,
+    pub admin: ListenSetting,
     /// What it handles, which takes no settings to know.
     pub registered: fn() -> Consumer,
     /// The same, ready to handle it: settings are read at once, and what they name is opened when that is waited for.
@@ -54,7 +55,7 @@ pub static CONSUMERS: [ConsumerProcess; 3] = [
         help: "The worker that builds user profiles",
         about: user_service::ABOUT,
         database: Database::User,
-        admin: AdminListen::new("WORKER_ADMIN_LISTEN", 9102),
+        admin: ListenSetting::new("WORKER_ADMIN_LISTEN", 9102),
         registered: user_service::declared,
         from_env: |_| Ok(async { Ok(user_service::consumer(Clock::system())) }.boxed()),
     },
@@ -64,7 +65,7 @@ pub static CONSUMERS: [ConsumerProcess; 3] = [
         help: "The worker that writes mails about accounts",
         about: mailer::ABOUT,
         database: Database::Mailer,
-        admin: AdminListen::new("MAILER_ADMIN_LISTEN", 9103),
+        admin: ListenSetting::new("MAILER_ADMIN_LISTEN", 9103),
         registered: mailer::declared,
         from_env: mailer,
     },
@@ -74,7 +75,7 @@ pub static CONSUMERS: [ConsumerProcess; 3] = [
         help: "The worker that closes the ledger of erasures",
         about: auth_service::ABOUT,
         database: Database::Auth,
-        admin: AdminListen::new("AUTH_WORKER_ADMIN_LISTEN", 9104),
+        admin: ListenSetting::new("AUTH_WORKER_ADMIN_LISTEN", 9104),
         registered: auth_service::consumer,
         from_env: |_| Ok(async { Ok(auth_service::consumer()) }.boxed()),
     },

@@ -36,7 +36,7 @@ impl HealthCheck {
     pub async fn execute(self, env: &Env) -> anyhow::Result<ExitCode> {
         let listen = match (ConsumerProcess::of_process(&self.service), Api::named(&self.service)) {
             (Some(row), _) => row.admin.read(env),
-            (None, Some(row)) => (row.admin_listen)(env),
+            (None, Some(row)) => row.admin.read(env),
             (None, None) => RELAY_ADMIN.read(env),
         };
         let url = format!("http://{}/readyz", reachable(listen.map_err(SettingErrors::from)?));

@@ -23,13 +23,8 @@ use service::{
 };
 
 pub use self::{
-    api::ApiProcess,
-    auth_service::AuthService,
-    product_service::ProductService,
-    relay::NAME as RELAY,
-    settings::{AdminListen, RELAY_ADMIN},
-    user_service::UserService,
-    worker::InboxSettings,
+    api::ApiProcess, auth_service::AuthService, product_service::ProductService, relay::NAME as RELAY,
+    settings::RELAY_ADMIN, user_service::UserService, worker::InboxSettings,
 };
 use self::{
     relay::RelayProcess,

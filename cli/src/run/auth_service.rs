@@ -31,8 +31,8 @@ impl AuthService {
 
     pub async fn start(self, lifecycle: &Lifecycle, metrics: Metrics) -> anyhow::Result<()> {
         let Self { settings, sending } = self;
-        let listener = http::bind(AuthSettings::LISTEN, settings.listen).await?;
-        let admin_listener = http::bind(AuthSettings::ADMIN_LISTEN, settings.admin_listen).await?;
+        let listener = http::bind(AuthSettings::LISTEN.variable, settings.listen).await?;
+        let admin_listener = http::bind(AuthSettings::ADMIN_LISTEN.variable, settings.admin_listen).await?;
         let clock = Clock::system();
         let (pool, wake) = sending.start(lifecycle, &settings.database, &clock).await?;
         auth_service::describe_metrics();

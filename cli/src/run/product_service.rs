@@ -23,22 +23,22 @@ impl ProductService {
     }
 
     pub async fn start(self, lifecycle: &Lifecycle, metrics: Metrics) -> anyhow::Result<()> {
-        let Self { settings, sending } = self;
-        let listener = http::bind(ProductSettings::LISTEN, settings.listen).await?;
-        let admin_listener = http::bind(ProductSettings::ADMIN_LISTEN, settings.admin_listen).await?;
+        let Self { settings: ProductSettings { api, database }, sending } = self;
+        let listener = http::bind(ProductSettings::LISTEN.variable, api.listen).await?;
+        let admin_listener = http::bind(ProductSettings::ADMIN_LISTEN.variable, api.admin_listen).await?;
         let clock = Clock::system();
-        let (pool, wake) = sending.start(lifecycle, &settings.database, &clock).await?;
+        let (pool, wake) = sending.start(lifecycle, &database, &clock).await?;
         access_token::describe_metrics();
-        let redis = connect_redis(lifecycle, settings.redis).await;
-        let keys = keep_keys(lifecycle, settings.keys)?;
-        let limiter = RateLimiter::new(settings.limits, settings.limit_key.as_bytes(), redis.clone());
+        let redis = connect_redis(lifecycle, api.redis).await;
+        let keys = keep_keys(lifecycle, api.keys)?;
+        let limiter = RateLimiter::new(api.limits, api.limit_key.as_bytes(), redis.clone());
 
         let store = Store::new(pool.clone(), wake, clock);
         let health = product_service::health(pool, keys.clone(), redis, lifecycle.soft());
-        let router = product_service::router(Parts { store, keys, parties: settings.parties, limiter }, &settings.http);
-        let internal = product_service::internal_router(health, metrics, &settings.http);
+        let router = product_service::router(Parts { store, keys, parties: api.parties, limiter }, &api.http);
+        let internal = product_service::internal_router(health, metrics, &api.http);
         let serve =
-            |listener, router| http::serve(listener, router, settings.http.clone(), lifecycle.soft(), lifecycle.hard());
+            |listener, router| http::serve(listener, router, api.http.clone(), lifecycle.soft(), lifecycle.hard());
         lifecycle.spawn("product-service", serve(listener, router));
         lifecycle.spawn("product-service admin", serve(admin_listener, internal));
         Ok(())

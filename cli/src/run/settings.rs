@@ -1,10 +1,13 @@
 //! Settings of processes that belong to no service.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use messaging::RetryDelay;
 use outbox::RelaySettings;
-use service::settings::{Env, SettingError, SettingErrors, all};
+use service::{
+    http::ListenSetting,
+    settings::{Env, SettingError, SettingErrors, all},
+};
 use worker::WorkerSettings;
 
 /// Where a producer's relay runs.
@@ -24,26 +27,8 @@ pub fn relay_place(env: &Env) -> Result<RelayPlace, SettingError> {
     }
 }
 
-/// Where a process without an API answers health checks and metrics.
-#[derive(Debug, Clone, Copy)]
-pub struct AdminListen {
-    pub variable: &'static str,
-    port: u16,
-}
-
-pub const RELAY_ADMIN: AdminListen = AdminListen::new("RELAY_ADMIN_LISTEN", 9101);
-
-impl AdminListen {
-    pub const fn new(variable: &'static str, port: u16) -> Self {
-        Self { variable, port }
-    }
-
-    /// Port 0 takes any free one.
-    pub fn read(self, env: &Env) -> Result<SocketAddr, SettingError> {
-        let default = SocketAddr::from(([127, 0, 0, 1], self.port));
-        env.parsed_or(self.variable, default, "an address and a port such as 127.0.0.1:9102")
-    }
-}
+/// Where a relay that runs by itself answers health checks and metrics.
+pub const RELAY_ADMIN: ListenSetting = ListenSetting::new("RELAY_ADMIN_LISTEN", 9101);
 
 /// `RELAY_LEASE_SECONDS`: how long what a relay claimed is left alone by others, also after that relay has died.
 pub fn relay_settings(env: &Env) -> Result<RelaySettings, SettingError> {

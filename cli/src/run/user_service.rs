@@ -29,26 +29,26 @@ impl UserService {
     }
 
     pub async fn start(self, lifecycle: &Lifecycle, metrics: Metrics) -> anyhow::Result<()> {
-        let Self { settings, patience } = self;
-        let listener = http::bind(UserSettings::LISTEN, settings.listen).await?;
-        let admin_listener = http::bind(UserSettings::ADMIN_LISTEN, settings.admin_listen).await?;
-        unless_stopped(lifecycle, settings.database.wait_until_ready(patience)).await?;
-        let pool = settings.database.connect_lazy(NAME);
+        let Self { settings: UserSettings { api, database, replica }, patience } = self;
+        let listener = http::bind(UserSettings::LISTEN.variable, api.listen).await?;
+        let admin_listener = http::bind(UserSettings::ADMIN_LISTEN.variable, api.admin_listen).await?;
+        unless_stopped(lifecycle, database.wait_until_ready(patience)).await?;
+        let pool = database.connect_lazy(NAME);
         // It is not waited for: without it, lists are read from the primary.
-        let replica = settings.replica.map(|replica| replica.connect_lazy(NAME));
+        let replica = replica.map(|replica| replica.connect_lazy(NAME));
         user_service::describe_metrics();
         access_token::describe_metrics();
-        let redis = connect_redis(lifecycle, settings.redis).await;
-        let keys = keep_keys(lifecycle, settings.keys)?;
-        let limiter = RateLimiter::new(settings.limits, settings.limit_key.as_bytes(), redis.clone());
+        let redis = connect_redis(lifecycle, api.redis).await;
+        let keys = keep_keys(lifecycle, api.keys)?;
+        let limiter = RateLimiter::new(api.limits, api.limit_key.as_bytes(), redis.clone());
         let store = Store::new(pool.clone(), replica.clone(), Clock::system());
         lifecycle.spawn("retention of user-service", retention::keep(store.clone(), lifecycle.soft()));
 
         let health = user_service::health(pool, replica, keys.clone(), redis, lifecycle.soft());
-        let router = user_service::router(Parts { store, keys, parties: settings.parties, limiter }, &settings.http);
-        let internal = user_service::internal_router(health, metrics, &settings.http);
+        let router = user_service::router(Parts { store, keys, parties: api.parties, limiter }, &api.http);
+        let internal = user_service::internal_router(health, metrics, &api.http);
         let serve =
-            |listener, router| http::serve(listener, router, settings.http.clone(), lifecycle.soft(), lifecycle.hard());
+            |listener, router| http::serve(listener, router, api.http.clone(), lifecycle.soft(), lifecycle.hard());
         lifecycle.spawn("user-service", serve(listener, router));
         lifecycle.spawn("user-service admin", serve(admin_listener, internal));
         Ok(())

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use service::{
     access_token::Parties,
     cache::user_cache_life,
-    http::HttpSettings,
+    http::{HttpSettings, ListenSetting},
     key_files::KeyFolder,
     postgres::PostgresSettings,
     rate_limit::RateLimits,
@@ -100,13 +100,12 @@ impl PseudonymKey {
 }
 
 impl AuthSettings {
-    /// The variable that says where to listen.
-    pub const LISTEN: &str = "AUTH_LISTEN";
-    /// The variable that says where health and metrics are.
-    pub const ADMIN_LISTEN: &str = "AUTH_ADMIN_LISTEN";
+    pub const LISTEN: ListenSetting = ListenSetting::new("AUTH_LISTEN", 3001);
+    /// Of health and metrics.
+    pub const ADMIN_LISTEN: ListenSetting = ListenSetting::new("AUTH_ADMIN_LISTEN", 9100);
 
     pub fn from_env(env: &Env) -> Result<Self, SettingErrors> {
-        let places = all((Self::listen(env), Self::admin_listen(env), HttpSettings::of_api(env)));
+        let places = all((Self::LISTEN.read(env), Self::ADMIN_LISTEN.read(env), HttpSettings::of_api(env)));
         let rules = all((PasswordPolicy::from_env(env), verification(env), HashLimits::from_env(env), retention(env)));
         let tokens = all((Parties::from_env(env), AuthKeys::from_env(env)));
         let shared = all((RedisSettings::from_env(env, "AUTH"), RateLimits::from_env(env), user_cache_life(env)));
@@ -132,18 +131,6 @@ impl AuthSettings {
             limits,
             cache_life,
         })
-    }
-
-    /// `AUTH_LISTEN` alone.
-    pub fn listen(env: &Env) -> Result<SocketAddr, SettingError> {
-        let default = SocketAddr::from(([127, 0, 0, 1], 3001));
-        env.parsed_or(Self::LISTEN, default, "an address and a port such as 127.0.0.1:3001")
-    }
-
-    /// `AUTH_ADMIN_LISTEN` alone, for who only wants to ask how the service is.
-    pub fn admin_listen(env: &Env) -> Result<SocketAddr, SettingError> {
-        let default = SocketAddr::from(([127, 0, 0, 1], 9100));
-        env.parsed_or(Self::ADMIN_LISTEN, default, "an address and a port such as 127.0.0.1:9100")
     }
 }
 
