@@ -84,6 +84,12 @@ impl Demo {
         accounts::register(&services, 0..half).await?;
         let broken = faults::inject_broken_messages(scratch).await?;
         story.say(&format!("{broken} broken messages were put on the topic and the queue"));
+        // A worker that is killed between sending a dead letter and deleting its message sends it again. So until nothing but what waits
+        // for the lock can be in hand, nobody is killed.
+        self.settle(scratch, "applied or dead-lettered", async |now: &Counts| {
+            now.unpublished == 0 && now.dead_letters >= broken && now.waiting == 0
+        })
+        .await?;
         // With a lock in their way, the workers have messages in hand when one of them is killed.
         let in_the_way = faults::lock_profiles(scratch).await?;
         let killed_at = half + self.users / 20;
