@@ -9,6 +9,7 @@
 
 mod collector;
 mod json_lines;
+mod line_writer;
 mod logging;
 mod metrics;
 pub(crate) mod traces;

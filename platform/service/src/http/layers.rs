@@ -153,7 +153,8 @@ fn logged(path: &str) -> String {
     if path.split('/').any(holds_card_number) {
         return "[redacted: may hold a card's number]".to_owned();
     }
-    path.chars().take(LONGEST_LOGGED_PATH).collect()
+    let end = path.char_indices().nth(LONGEST_LOGGED_PATH).map_or(path.len(), |(at, _)| at);
+    path[..end].to_owned()
 }
 
 /// For a method that is none of HTTP's own.

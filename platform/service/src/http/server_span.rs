@@ -24,13 +24,12 @@ impl ServerSpan {
         }
         // The conventions have names of their own for a method that is none of HTTP's.
         let (method, shown) = if method == OTHER_METHOD { ("_OTHER", "HTTP") } else { (method, method) };
-        let name = route.map_or_else(|| shown.to_owned(), |route| format!("{shown} {route}"));
         let span = info_span!(
             target: traces::TARGET,
             parent: None,
             "request",
             otel.kind = "server",
-            otel.name = name,
+            otel.name = route.map_or_else(|| shown.to_owned(), |route| format!("{shown} {route}")),
             http.request.method = method,
             http.route = route,
             url.scheme = "http",
@@ -48,13 +47,13 @@ impl ServerSpan {
 
     /// What is passed on to whoever continues this trace.
     pub fn context(&self) -> Option<TraceContext> {
+        if self.0.is_disabled() {
+            return None;
+        }
         let context = self.0.context();
         let span = context.span();
         let ours = span.span_context();
-        ours.is_valid().then(|| {
-            let (trace_id, span_id) = (ours.trace_id().to_string(), ours.span_id().to_string());
-            TraceContext::at(&trace_id, &span_id, ours.trace_flags().to_u8())
-        })
+        ours.is_valid().then(|| TraceContext::at(ours.trace_id(), ours.span_id(), ours.trace_flags().to_u8()))
     }
 
     /// A mistake of the client's is no error of the server's.

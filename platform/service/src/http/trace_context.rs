@@ -1,4 +1,4 @@
-use std::convert::Infallible;
+use std::{convert::Infallible, fmt::Display};
 
 use axum::{extract::FromRequestParts, http::HeaderMap, http::request::Parts};
 
@@ -45,14 +45,14 @@ impl TraceContext {
 
     /// With a span that nobody hears of but those that it is passed on to.
     pub(super) fn called_by(caller: Option<Caller<'_>>) -> Self {
-        let span_id = format!("{:016x}", not_zero(rand::random::<u64>));
+        let span_id = format_args!("{:016x}", not_zero(rand::random::<u64>));
         match caller {
-            Some(caller) => Self::at(caller.trace_id, &span_id, caller.flags),
-            None => Self::at(&format!("{:032x}", not_zero(rand::random::<u128>)), &span_id, SAMPLED),
+            Some(caller) => Self::at(caller.trace_id, span_id, caller.flags),
+            None => Self::at(format_args!("{:032x}", not_zero(rand::random::<u128>)), span_id, SAMPLED),
         }
     }
 
-    pub(super) fn at(trace_id: &str, span_id: &str, flags: u8) -> Self {
+    pub(super) fn at(trace_id: impl Display, span_id: impl Display, flags: u8) -> Self {
         Self { traceparent: format!("00-{trace_id}-{span_id}-{:02x}", flags & SAMPLED) }
     }
 

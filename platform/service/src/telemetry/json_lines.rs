@@ -1,16 +1,19 @@
 //! Log lines for machines: one object of JSON for each event.
 //!
-//! They are what the library's own JSON format writes, to the letter. But that one reads the fields of the span back from their
-//! JSON for every event in it, to write them again; here they are written as they lie, because every request has a span and
-//! a line.
+//! They say what the library's own JSON format says. But that one makes a tree of the fields of a span, and reads them back
+//! from their JSON for every event in it, to write them again; here they are written once and copied as they lie, because
+//! every request has a span and a line.
 
 use std::fmt::{self, Debug, Write};
 
+use serde_json::{Map, Value};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
+    span::Record,
 };
 use tracing_subscriber::{
+    field::RecordFields,
     fmt::{
         FmtContext, FormatEvent, FormatFields, FormattedFields,
         format::Writer,
@@ -19,15 +22,45 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Beside `JsonFields`, which writes the fields of a span as an object.
+/// Events as lines.
 pub(super) struct JsonLines;
 
-impl<S, N> FormatEvent<S, N> for JsonLines
+/// The fields of a span as they are copied into its lines: each behind a comma.
+pub(super) struct SpanFields;
+
+impl<'w> FormatFields<'w> for SpanFields {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut written = Fields { writer: &mut writer, written: Ok(()) };
+        fields.record(&mut written);
+        written.written
+    }
+
+    /// What is told twice counts as it was told last.
+    fn add_fields(&self, current: &'w mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        let mut later = FormattedFields::<Self>::new(String::new());
+        self.format_fields(later.as_writer(), fields)?;
+        let mut all = object(&current.fields)?;
+        all.extend(object(&later.fields)?);
+        current.fields.clear();
+        all.iter().try_for_each(|(name, value)| write!(current.fields, ",{}:{value}", Value::from(name.as_str())))
+    }
+}
+
+fn object(fields: &str) -> Result<Map<String, Value>, fmt::Error> {
+    let object = format!("{{{}}}", fields.trim_start_matches(','));
+    serde_json::from_str(&object).map_err(|_| fmt::Error)
+}
+
+impl<S> FormatEvent<S, SpanFields> for JsonLines
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, SpanFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         writer.write_str(r#"{"timestamp":""#)?;
         SystemTime.format_time(&mut writer)?;
         write!(writer, r#"","level":"{}""#, event.metadata().level())?;
@@ -38,16 +71,11 @@ where
 
         let explicit = event.parent().and_then(|id| context.span(id));
         if let Some(span) = explicit.or_else(|| context.lookup_current()) {
-            writer.write_str(r#","span":{"#)?;
-            let extensions = span.extensions();
-            let fields = extensions.get::<FormattedFields<N>>().map_or("", |fields| fields.fields.as_str());
-            let fields = fields.strip_prefix('{').and_then(|fields| fields.strip_suffix('}')).unwrap_or_default();
-            writer.write_str(fields)?;
-            if !fields.is_empty() {
-                writer.write_char(',')?;
+            writer.write_str(r#","span":{"name":"#)?;
+            quoted(&mut writer, span.name())?;
+            if let Some(fields) = span.extensions().get::<FormattedFields<SpanFields>>() {
+                writer.write_str(&fields.fields)?;
             }
-            writer.write_str(r#""name":"#)?;
-            text(&mut writer, format_args!("{}", span.name()))?;
             writer.write_char('}')?;
         }
         writer.write_str("}\n")
@@ -74,7 +102,7 @@ impl Visit for Fields<'_, '_> {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.write(field, |writer| text(writer, format_args!("{value}")));
+        self.write(field, |writer| quoted(writer, value));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
@@ -97,14 +125,20 @@ impl Visit for Fields<'_, '_> {
 
 fn entry(writer: &mut Writer<'_>, key: &str, value: &str) -> fmt::Result {
     name(writer, key)?;
-    text(writer, format_args!("{value}"))
+    quoted(writer, value)
 }
 
 /// A comma, a name, and a colon.
 fn name(writer: &mut Writer<'_>, name: &str) -> fmt::Result {
     writer.write_char(',')?;
-    text(writer, format_args!("{name}"))?;
+    quoted(writer, name)?;
     writer.write_char(':')
+}
+
+fn quoted(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
+    writer.write_char('"')?;
+    Escaping(writer).write_str(text)?;
+    writer.write_char('"')
 }
 
 fn text(writer: &mut Writer<'_>, text: fmt::Arguments<'_>) -> fmt::Result {
@@ -148,7 +182,7 @@ mod tests {
 
     use tracing_subscriber::{
         Layer, Registry,
-        fmt::{self, format::JsonFields, writer::MakeWriter},
+        fmt::{self, writer::MakeWriter},
         layer::SubscriberExt,
     };
 
@@ -177,13 +211,14 @@ mod tests {
 
     impl Kept {
         /// Without the time, which is another for each.
-        fn lines(&self) -> Vec<String> {
+        fn lines(&self) -> Vec<Map<String, Value>> {
             let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-            let without_time = |line: &str| line.split_once(r#"","level":"#).unwrap().1.to_owned();
-            text.lines()
-                .inspect(|line| drop(serde_json::from_str::<serde_json::Value>(line).unwrap()))
-                .map(without_time)
-                .collect()
+            let without_time = |line: &str| {
+                let mut line: Map<String, Value> = serde_json::from_str(line).unwrap();
+                assert!(line.remove("timestamp").is_some());
+                line
+            };
+            text.lines().map(without_time).collect()
         }
     }
 
@@ -210,19 +245,22 @@ mod tests {
         tracing::info_span!("empty").in_scope(|| tracing::info!("inside a span without fields"));
         let late = tracing::info_span!("late", first = odd, second = tracing::field::Empty);
         late.record("second", 2);
+        late.record("second", odd);
         tracing::info!(parent: &late, "a parent that is named");
         late.in_scope(|| tracing::info!("a field that came late"));
         tracing::info!(parent: None, "no parent");
     }
 
     #[test]
-    fn a_line_is_what_the_librarys_own_format_writes() {
+    fn a_line_says_what_the_librarys_own_format_says() {
         let (ours, theirs) = (Kept::default(), Kept::default());
-        let fast = fmt::layer().event_format(JsonLines).fmt_fields(JsonFields::new()).with_writer(ours.clone());
+        let fast = fmt::layer().fmt_fields(SpanFields).event_format(JsonLines).with_writer(ours.clone());
         let own = fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(theirs.clone());
         tracing::subscriber::with_default(Registry::default().with(fast.boxed()), log);
         tracing::subscriber::with_default(Registry::default().with(own.boxed()), log);
         assert_eq!(ours.lines(), theirs.lines());
+        let text = String::from_utf8(ours.0.lock().unwrap().clone()).unwrap();
+        assert!(text.lines().all(|line| line.matches(r#""second":"#).count() <= 1), "{text}");
         assert!(ours.lines().len() > 10);
     }
 }

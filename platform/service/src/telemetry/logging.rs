@@ -1,18 +1,24 @@
 //! Logs to stderr.
 
 use std::{
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Stderr},
     panic::{self, PanicHookInfo},
     str::FromStr,
+    sync::LazyLock,
 };
 
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{Directive, LevelFilter, Targets},
-    fmt::{self, format::JsonFields},
+    fmt,
 };
 
-use super::{BoxedLayer, json_lines::JsonLines, traces};
+use super::{
+    BoxedLayer,
+    json_lines::{JsonLines, SpanFields},
+    line_writer::LineWriter,
+    traces,
+};
 use crate::settings::{AppEnv, Env, SettingError, SettingErrors, all};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +35,8 @@ pub struct TelemetrySettings {
     /// As `RUST_LOG` writes it.
     pub filter: String,
 }
+
+static STDERR: LazyLock<LineWriter<Stderr>> = LazyLock::new(|| LineWriter::new(io::stderr()));
 
 const DEFAULT_FILTER: &str = "info,sqlx::postgres::notice=warn";
 
@@ -61,11 +69,11 @@ fn log_format(env: &Env) -> Result<Option<LogFormat>, SettingError> {
 pub(super) fn layer(settings: &TelemetrySettings) -> BoxedLayer {
     match settings.format {
         LogFormat::Json => {
-            let layer = fmt::layer().event_format(JsonLines).fmt_fields(JsonFields::new()).with_writer(io::stderr);
+            let layer = fmt::layer().fmt_fields(SpanFields).event_format(JsonLines).with_writer(|| &*STDERR);
             filtered(layer, &settings.filter)
         }
         LogFormat::Text => {
-            filtered(fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(io::stderr), &settings.filter)
+            filtered(fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(|| &*STDERR), &settings.filter)
         }
     }
 }
