@@ -2,7 +2,8 @@
 //!
 //! The way to Redis can cost as much as the rest of a request that only reads. So whoever comes again within a second has
 //! twice as many taken from the bucket as the last time, up to [`MOST`], and those that are to come spend what is left of
-//! it without going anywhere.
+//! it without going anywhere. Those who find none left while some are being taken wait for these: they save a way, and would
+//! have waited for an answer anyhow.
 //!
 //! Invariant: whatever is let in was taken from the shared bucket before, at most [`KEPT`] earlier. So over time nobody has
 //! more than the rule says; at one moment, by at most `MOST - 1` from each process. Nothing is taken ahead from a
@@ -15,6 +16,7 @@ use std::{
 };
 
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Rule,
@@ -29,9 +31,9 @@ pub struct Ahead(Mutex<Recent<Held>>);
 struct Held {
     left: u32,
     taken: u32,
-    /// Whether a request is on its way that takes some ahead; others take one each meanwhile, so there is never more than one
-    /// block at hand.
-    is_fetching: bool,
+    /// Until a request is back that takes some ahead, however it ends. There is never more than one on its way, and so never
+    /// more than one block at hand.
+    fetching: CancellationToken,
     /// When the bucket is full, with what is left here, and what time it was when it said so; by Redis's clock.
     full_at: u64,
     now: u64,
@@ -39,6 +41,17 @@ struct Held {
     since: Instant,
     /// When what is left is lost.
     until: Instant,
+}
+
+/// What there is for a request.
+#[derive(Debug)]
+pub enum Next {
+    /// One that was taken before, and how the bucket stands as if it had been taken now.
+    Spent(Level),
+    /// So many are to be taken. While the guard is held, others wait for them.
+    Take(u32, Option<DropGuard>),
+    /// Some that are being taken, until this is over.
+    Coming(CancellationToken),
 }
 
 /// So many are taken at once.
@@ -52,20 +65,20 @@ impl Ahead {
         Self(Mutex::new(Recent::with_room_for(MOST_KEYS)))
     }
 
-    /// Spends one of those that are left, and tells how the bucket stands as if it had been taken now. Where none is left,
-    /// the error is how many to ask for.
-    pub fn spend(&self, rule: &Rule, key: &str) -> Result<Level, u32> {
+    pub fn next(&self, rule: &Rule, key: &str) -> Next {
         let mut all = self.lock();
-        let Some(held) = all.get(key) else { return Err(1) };
+        let Some(held) = all.get(key) else { return Next::Take(1, None) };
         if held.left == 0 {
-            let wanted = if held.is_fetching { 1 } else { (held.taken * 2).min(MOST) };
-            held.is_fetching = true;
-            return Err(wanted);
+            if !held.fetching.is_cancelled() {
+                return Next::Coming(held.fetching.clone());
+            }
+            held.fetching = CancellationToken::new();
+            return Next::Take((held.taken * 2).min(MOST), Some(held.fetching.clone().drop_guard()));
         }
         held.left -= 1;
         let not_yet = u64::from(held.left) * rule.interval_micros();
         let now = held.now + held.since.elapsed().as_micros() as u64;
-        Ok(level(rule, held.full_at.saturating_sub(not_yet), now))
+        Next::Spent(level(rule, held.full_at.saturating_sub(not_yet), now))
     }
 
     /// Keeps all of a block but the one for which it was taken, and tells how the bucket stands with that one alone.
@@ -73,15 +86,15 @@ impl Ahead {
     pub fn keep(&self, rule: &Rule, key: &str, wanted: u32, block: Block) -> Level {
         let Block { taken, full_at, now } = block;
         let (mut all, since) = (self.lock(), Instant::now());
-        let fresh = Held { left: 0, taken: 1, is_fetching: false, full_at, now, since, until: since + KEPT };
-        let before = all.get(key).map_or(fresh, |before| Held { full_at, now, since, ..*before });
-        let held = match wanted {
+        let before = all.get(key).map(|before| (before.left, before.taken, before.until, before.fetching.clone()));
+        let (left, taken, until, fetching) = match before {
             // One alone says nothing of those that are on their way or left.
-            1 if before.left > 0 || before.is_fetching => before,
-            _ => Held { left: before.left + taken - 1, taken, is_fetching: false, until: since + KEPT, ..before },
+            Some(before) if wanted == 1 && (before.0 > 0 || !before.3.is_cancelled()) => before,
+            Some((left, _, _, fetching)) => (left + taken - 1, taken, since + KEPT, fetching),
+            None => (taken - 1, taken, since + KEPT, none_on_its_way()),
         };
-        let level = level(rule, full_at.saturating_sub(u64::from(held.left) * rule.interval_micros()), now);
-        let until = held.until;
+        let held = Held { left, taken, fetching, full_at, now, since, until };
+        let level = level(rule, full_at.saturating_sub(u64::from(left) * rule.interval_micros()), now);
         all.put(key, held, until);
         level
     }
@@ -89,6 +102,12 @@ impl Ahead {
     fn lock(&self) -> MutexGuard<'_, Recent<Held>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn none_on_its_way() -> CancellationToken {
+    let over = CancellationToken::new();
+    over.cancel();
+    over
 }
 
 #[cfg(test)]
@@ -123,13 +142,21 @@ mod tests {
 
         /// Whether one more is let in, and what it is told.
         fn admit(&mut self, ahead: &Ahead) -> Option<Level> {
-            match ahead.spend(&RULE, "ada") {
-                Ok(level) => Some(level),
-                Err(wanted) => {
+            match ahead.next(&RULE, "ada") {
+                Next::Spent(level) => Some(level),
+                Next::Take(wanted, _fetching) => {
                     let block = self.take(wanted);
                     (block.taken > 0).then(|| ahead.keep(&RULE, "ada", wanted, block))
                 }
+                Next::Coming(_) => panic!("nobody else is on the way"),
             }
+        }
+    }
+
+    fn to_take(ahead: &Ahead) -> (u32, Option<DropGuard>) {
+        match ahead.next(&RULE, "ada") {
+            Next::Take(wanted, fetching) => (wanted, fetching),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -165,7 +192,7 @@ mod tests {
             let used = (bucket.full_at - SECOND - bucket.begun.elapsed().as_micros() as u64) / RULE.interval_micros();
             assert!(used >= spent && used < 2 * spent, "{used} for {spent}");
             advance(KEPT + Duration::from_millis(1)).await;
-            assert_eq!(ahead.spend(&RULE, "ada"), Err(1));
+            assert_eq!(to_take(&ahead).0, 1);
         }
     }
 
@@ -173,7 +200,7 @@ mod tests {
     async fn whoever_comes_seldom_takes_one_at_a_time() {
         let (ahead, mut bucket) = (Ahead::new(), Bucket::new());
         for _ in 0..10 {
-            assert_eq!(ahead.spend(&RULE, "ada"), Err(1));
+            assert_eq!(to_take(&ahead).0, 1);
             let block = bucket.take(1);
             ahead.keep(&RULE, "ada", 1, block);
             advance(KEPT * 2).await;
@@ -181,27 +208,35 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_ask_at_once_take_one_block_and_one_each() {
+    async fn those_who_ask_at_once_wait_for_one_block() {
         let (ahead, mut bucket) = (Ahead::new(), Bucket::new());
         for _ in 0..3 {
             bucket.admit(&ahead).unwrap();
         }
-        let wanted: Vec<_> = (0..10).map(|_| ahead.spend(&RULE, "ada").unwrap_err()).collect();
-        assert_eq!(wanted, [4, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
-        let blocks: Vec<_> = wanted.iter().map(|wanted| (*wanted, bucket.take(*wanted))).collect();
-        // Whichever comes back first.
-        let (block, singles) = blocks.split_first().unwrap();
-        for (wanted, single) in [&singles[..4], &[*block], &singles[4..]].concat() {
-            ahead.keep(&RULE, "ada", wanted, single);
+        let (wanted, fetching) = to_take(&ahead);
+        let Next::Coming(block) = ahead.next(&RULE, "ada") else { panic!("a second block is fetched") };
+        assert!(!block.is_cancelled());
+        // One that waited long enough goes by itself, and may be back first.
+        let single = bucket.take(1);
+        assert_eq!(ahead.keep(&RULE, "ada", 1, single).remaining, 96);
+        assert!(matches!(ahead.next(&RULE, "ada"), Next::Coming(_)));
+        ahead.keep(&RULE, "ada", wanted, bucket.take(wanted));
+        drop(fetching);
+        assert!(block.is_cancelled());
+        for remaining in [94, 93, 92] {
+            assert!(matches!(ahead.next(&RULE, "ada"), Next::Spent(level) if level.remaining == remaining));
         }
-        for remaining in [86, 85, 84] {
-            assert_eq!(ahead.spend(&RULE, "ada").unwrap().remaining, remaining);
-        }
-        assert_eq!(ahead.spend(&RULE, "ada"), Err(8));
-        // Its way may come to nothing. What is to be taken then is asked for one by one, and after a second ahead again.
-        assert_eq!(ahead.spend(&RULE, "ada"), Err(1));
-        advance(KEPT).await;
+        assert_eq!(to_take(&ahead).0, 8);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_way_that_came_to_nothing_is_gone_again_by_the_next() {
+        let (ahead, mut bucket) = (Ahead::new(), Bucket::new());
         bucket.admit(&ahead).unwrap();
-        assert_eq!(ahead.spend(&RULE, "ada"), Err(2));
+        let (wanted, fetching) = to_take(&ahead);
+        let Next::Coming(block) = ahead.next(&RULE, "ada") else { panic!("a second block is fetched") };
+        drop(fetching);
+        assert!(block.is_cancelled());
+        assert_eq!((wanted, to_take(&ahead).0), (2, 2));
     }
 }

@@ -5,7 +5,7 @@ use ring::hmac;
 
 use super::{
     Rule,
-    ahead::Ahead,
+    ahead::{Ahead, Next},
     bucket::{Level, level},
     local::LocalBuckets,
     remembered::Refusals,
@@ -174,21 +174,32 @@ impl RateLimiter {
         if let [Charge { rule, key }] = charges
             && rule.is_taken_ahead
         {
-            let one = |is_allowed, level| Taken { is_allowed, levels: vec![level] };
-            return Some(match self.0.ahead.spend(rule, key) {
-                Ok(level) => (one(true, level), Place::Ahead),
-                Err(wanted) => {
-                    let block = shared.take_block(*rule, key, wanted).await.ok()?;
-                    let level = match block.taken {
-                        0 => level(rule, block.full_at, block.now),
-                        _ => self.0.ahead.keep(rule, key, wanted, block),
-                    };
-                    (one(block.taken > 0, level), Place::Shared)
-                }
-            });
+            return self.taken_ahead(shared, rule, key).await;
         }
         let buckets: Vec<_> = charges.iter().map(|charge| (charge.rule, charge.key.as_str())).collect();
         Some((shared.take(&buckets).await.ok()?, Place::Shared))
+    }
+
+    async fn taken_ahead(&self, shared: &SharedBuckets, rule: &Rule, key: &str) -> Option<(Taken, Place)> {
+        let ahead = &self.0.ahead;
+        let one = |is_allowed, level| Taken { is_allowed, levels: vec![level] };
+        let mut next = ahead.next(rule, key);
+        // Waited for once: among many there may be others again who come first.
+        if let Next::Coming(block) = &next {
+            block.cancelled().await;
+            next = ahead.next(rule, key);
+        }
+        let (wanted, _fetching) = match next {
+            Next::Spent(level) => return Some((one(true, level), Place::Ahead)),
+            Next::Take(wanted, fetching) => (wanted, fetching),
+            Next::Coming(_) => (1, None),
+        };
+        let block = shared.take_block(*rule, key, wanted).await.ok()?;
+        let level = match block.taken {
+            0 => level(rule, block.full_at, block.now),
+            _ => ahead.keep(rule, key, wanted, block),
+        };
+        Some((one(block.taken > 0, level), Place::Shared))
     }
 
     fn taken_from_local(&self, charges: &[Charge]) -> Taken {
