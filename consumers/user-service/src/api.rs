@@ -17,21 +17,21 @@ mod wishlist;
 
 use std::sync::Arc;
 
-use axum::{Extension, Router, middleware::from_fn_with_state};
+use axum::{Router, middleware::from_fn_with_state};
 use service::{
     access_token::{AccessTokenScheme, Parties, PublishedKeys, Verifier},
-    docs,
+    docs::Docs,
     health::{self, Condition, Health},
     http::{self, HttpSettings},
     postgres,
-    problem::{self, Json, Problem},
+    problem::{self, Problem},
     rate_limit::{self, RateLimiter},
     redis::{self, Redis},
     telemetry::Metrics,
 };
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
-use utoipa::{OpenApi, openapi};
+use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use caller::{Gate, LetsIn};
@@ -119,7 +119,7 @@ pub fn router(parts: Parts, settings: &HttpSettings) -> Router {
     let Parts { store, keys, parties, limiter } = parts;
     let verifier = Verifier::new(&parties.issuer, &parties.audience);
     let gate = Gate::new(store.clone(), keys, verifier, limiter);
-    let guarded_by = |lets_in| from_fn_with_state(gate.for_whom(lets_in), caller::let_in);
+    let guarded_by = |lets_in| from_fn_with_state(Arc::new(gate.for_whom(lets_in)), caller::let_in);
     let own = OpenApiRouter::new()
         .routes(routes!(profile::show, profile::change))
         .routes(routes!(addresses::list, addresses::create))
@@ -136,21 +136,16 @@ pub fn router(parts: Parts, settings: &HttpSettings) -> Router {
         .routes(routes!(admin::event_logs))
         .with_state(store)
         .layer(guarded_by(LetsIn::Administrators));
-    let all = OpenApiRouter::with_openapi(Description::openapi()).merge(own).merge(admin).routes(routes!(describe));
+    let docs = Docs::default();
+    let all = OpenApiRouter::with_openapi(Description::openapi()).merge(own).merge(admin).merge(docs.described());
     let (router, mut description) = all.split_for_parts();
     problem::openapi::describe(&mut description, problems::ALL);
     rate_limit::describe(&mut description, limits::ALL);
-    let page = docs::page(&description);
-    http::app(router.merge(page).layer(Extension(Arc::new(description))), settings)
+    let page = docs.page(&description);
+    http::app(router.merge(page), settings)
 }
 
 /// What is for the inside only: health and metrics.
 pub fn internal_router(health: Health, metrics: Metrics, settings: &HttpSettings) -> Router {
     http::app(health::routes(health, metrics).into(), &settings.for_the_inside())
-}
-
-/// This description.
-#[utoipa::path(get, path = "/openapi.json", tag = "description", responses((status = OK, description = "OpenAPI 3.1", body = Object)))]
-async fn describe(Extension(description): Extension<Arc<openapi::OpenApi>>) -> Json<Arc<openapi::OpenApi>> {
-    Json(description)
 }

@@ -1,30 +1,65 @@
-//! `/docs`: an API's description as a page to read. Made once, of the description itself; no script, nothing from elsewhere.
+//! An API's description: `/openapi.json` for programs, and `/docs` as a page to read. Both are made once, of the description
+//! itself; the page has no script, and nothing from elsewhere.
 
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    sync::{Arc, OnceLock},
+};
 
-use axum::{Router, http::header, routing::get};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use serde_json::Value;
 use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::problem::{Problem, kind};
 
 const STYLE: &str = include_str!("docs/style.css");
 /// The page needs its own style and nothing else.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A route for the page.
-pub fn page(api: &OpenApi) -> Router {
-    let document = serde_json::to_value(api).unwrap_or_default();
-    let mut html = String::new();
-    // Writing to a string does not fail.
-    let _ = write_page(&mut html, &document);
-    let html: axum::body::Bytes = html.into();
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
-    Router::new().route("/docs", get(async move || (headers, html.clone())))
+/// The description, which is whole only once all routes are there, its own as well.
+#[derive(Debug, Clone, Default)]
+pub struct Docs(Arc<OnceLock<Bytes>>);
+
+impl Docs {
+    /// The route of `/openapi.json`, to be merged with those that it describes.
+    pub fn described(&self) -> OpenApiRouter {
+        OpenApiRouter::new().routes(routes!(describe)).with_state(self.clone())
+    }
+
+    /// The whole description is this one. Answers the route of the page.
+    pub fn page(self, api: &OpenApi) -> Router {
+        let document = serde_json::to_value(api).unwrap_or_default();
+        let _ = self.0.set(api.to_json().unwrap_or_default().into());
+        let mut html = String::new();
+        // Writing to a string does not fail.
+        let _ = write_page(&mut html, &document);
+        let html: Bytes = html.into();
+        let headers = [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (header::CONTENT_SECURITY_POLICY, POLICY),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::REFERRER_POLICY, "no-referrer"),
+        ];
+        Router::new().route("/docs", get(async move || (headers, html.clone())))
+    }
+}
+
+/// This description.
+#[utoipa::path(get, path = "/openapi.json", tag = "description", responses((status = OK, description = "OpenAPI 3.1", body = Object)))]
+async fn describe(State(Docs(document)): State<Docs>) -> Response {
+    match document.get() {
+        Some(document) => ([(header::CONTENT_TYPE, "application/json")], document.clone()).into_response(),
+        None => Problem::new(&kind::INTERNAL).into_response(),
+    }
 }
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];

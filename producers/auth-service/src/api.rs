@@ -16,14 +16,14 @@ mod well_known;
 
 use std::sync::Arc;
 
-use axum::{Extension, Router, middleware::from_fn_with_state};
+use axum::{Router, middleware::from_fn_with_state};
 use service::{
     access_token::AccessTokenScheme,
-    docs,
+    docs::Docs,
     health::{self, Health},
     http::{self, HttpSettings},
     postgres,
-    problem::{self, Json, Problem},
+    problem::{self, Problem},
     rate_limit::{self, RateLimiter, Rule},
     redis::{self, Redis},
     telemetry::Metrics,
@@ -145,12 +145,15 @@ pub fn router(use_cases: UseCases, settings: &HttpSettings) -> Router {
     };
     let UseCases { store, registration, verification, login, refreshing, .. } = use_cases.clone();
     let UseCases { password_reset, password_change, policy, pseudonyms, issuer, .. } = use_cases;
+    // A route's state is cloned several times for each request.
+    let (store, verification, password_reset) = (Arc::new(store), Arc::new(verification), Arc::new(password_reset));
+    let docs = Docs::default();
 
     let open = OpenApiRouter::with_openapi(Description::openapi())
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(accounts::register))
-                .with_state((registration, policy))
+                .with_state((Arc::new(registration), policy))
                 .layer(by_network(&REGISTER_IP)),
         )
         .merge(
@@ -169,18 +172,23 @@ pub fn router(use_cases: UseCases, settings: &HttpSettings) -> Router {
                 .merge(OpenApiRouter::new().routes(routes!(passwords::forgot_password)).with_state(password_reset))
                 .layer(by_network(&MAIL_IP)),
         )
-        .merge(OpenApiRouter::new().routes(routes!(sessions::log_in)).with_state(login).layer(by_network(&LOGIN_IP)))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(sessions::log_in))
+                .with_state(Arc::new(login))
+                .layer(by_network(&LOGIN_IP)),
+        )
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(sessions::refresh))
-                .with_state(refreshing)
+                .with_state(Arc::new(refreshing))
                 .merge(OpenApiRouter::new().routes(routes!(sessions::log_out)).with_state(store.clone()))
                 .layer(by_network(&REFRESH_IP)),
         )
-        .merge(OpenApiRouter::new().routes(routes!(well_known::keys)).with_state((issuer, store.clone())))
-        .routes(routes!(describe));
+        .merge(OpenApiRouter::new().routes(routes!(well_known::keys)).with_state((issuer.keys, store.clone())))
+        .merge(docs.described());
 
-    let guarded_by = |gate| from_fn_with_state(gate, caller::authenticate);
+    let guarded_by = |gate| from_fn_with_state(Arc::new(gate), caller::authenticate);
     let gate = |lets_in, counts| guarded_by(authentication.gate(lets_in, counts));
     let showing_profile = authentication.gate(LetsIn::Everybody, Counts::AtOnce).fetching_profile();
     let profile =
@@ -197,7 +205,7 @@ pub fn router(use_cases: UseCases, settings: &HttpSettings) -> Router {
         .merge(OpenApiRouter::new().routes(routes!(me::erase)).with_state((store.clone(), pseudonyms)))
         .layer(gate(LetsIn::Everybody, Counts::AtOnce));
     let own_counted_by_more = OpenApiRouter::new()
-        .merge(OpenApiRouter::new().routes(routes!(passwords::change_password)).with_state(password_change))
+        .merge(OpenApiRouter::new().routes(routes!(passwords::change_password)).with_state(Arc::new(password_change)))
         .merge(OpenApiRouter::new().routes(routes!(me::request_email_change)).with_state(verification))
         .layer(gate(LetsIn::Everybody, Counts::InHandler));
 
@@ -217,8 +225,8 @@ pub fn router(use_cases: UseCases, settings: &HttpSettings) -> Router {
     problem::openapi::describe(&mut description, problems::ALL);
     rate_limit::describe(&mut description, limits::ALL);
     tell_policy(&mut description, policy);
-    let page = docs::page(&description);
-    http::app(router.merge(page).layer(Extension(Arc::new(description))), settings)
+    let page = docs.page(&description);
+    http::app(router.merge(page), settings)
 }
 
 /// The least length of a new password is this installation's.
@@ -238,10 +246,4 @@ fn tell_policy(description: &mut openapi::OpenApi, policy: PasswordPolicy) {
 /// What is for the inside only: health and metrics.
 pub fn internal_router(health: Health, metrics: Metrics, settings: &HttpSettings) -> Router {
     http::app(health::routes(health, metrics).into(), &settings.for_the_inside())
-}
-
-/// This description.
-#[utoipa::path(get, path = "/openapi.json", tag = "description", responses((status = OK, description = "OpenAPI 3.1", body = Object)))]
-async fn describe(Extension(description): Extension<Arc<openapi::OpenApi>>) -> Json<Arc<openapi::OpenApi>> {
-    Json(description)
 }

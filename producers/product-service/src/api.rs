@@ -11,21 +11,21 @@ mod requests;
 
 use std::sync::Arc;
 
-use axum::{Extension, Router, middleware::from_fn_with_state};
+use axum::{Router, middleware::from_fn_with_state};
 use service::{
     access_token::{AccessTokenScheme, Parties, PublishedKeys, Verifier},
-    docs,
+    docs::Docs,
     health::{self, Condition, Health},
     http::{self, HttpSettings},
     postgres,
-    problem::{self, Json, Problem},
+    problem::{self, Problem},
     rate_limit::{self, RateLimiter},
     redis::{self, Redis},
     telemetry::Metrics,
 };
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
-use utoipa::{OpenApi, openapi};
+use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use requests::PriceBody;
@@ -104,24 +104,19 @@ pub fn router(parts: Parts, settings: &HttpSettings) -> Router {
         .routes(routes!(changing::create))
         .routes(routes!(changing::change, changing::discontinue))
         .with_state(store)
-        .layer(from_fn_with_state(gate, caller::let_administrators_in));
+        .layer(from_fn_with_state(Arc::new(gate), caller::let_administrators_in));
+    let docs = Docs::default();
     let all =
-        OpenApiRouter::with_openapi(Description::openapi()).merge(reading).merge(changing).routes(routes!(describe));
+        OpenApiRouter::with_openapi(Description::openapi()).merge(reading).merge(changing).merge(docs.described());
     let (router, mut description) = all.split_for_parts();
     problem::openapi::describe(&mut description, problems::ALL);
     rate_limit::describe(&mut description, limits::ALL);
-    let page = docs::page(&description);
+    let page = docs.page(&description);
     let settings = HttpSettings { body_limit: BODY_LIMIT, ..settings.clone() };
-    http::app(router.merge(page).layer(Extension(Arc::new(description))), &settings)
+    http::app(router.merge(page), &settings)
 }
 
 /// What is for the inside only: health and metrics.
 pub fn internal_router(health: Health, metrics: Metrics, settings: &HttpSettings) -> Router {
     http::app(health::routes(health, metrics).into(), &settings.for_the_inside())
-}
-
-/// This description.
-#[utoipa::path(get, path = "/openapi.json", tag = "description", responses((status = OK, description = "OpenAPI 3.1", body = Object)))]
-async fn describe(Extension(description): Extension<Arc<openapi::OpenApi>>) -> Json<Arc<openapi::OpenApi>> {
-    Json(description)
 }

@@ -4,6 +4,8 @@
 //! this moment on the primary: what was heard of an account ends its tokens at once, and not only when they run out. A user of
 //! whom nothing was heard yet is let in.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{FromRequestParts, Request, State},
     http::request::Parts,
@@ -65,7 +67,7 @@ impl Gate {
 }
 
 /// Lets those in who may, and counts what each of them asks.
-pub(super) async fn let_in(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+pub(super) async fn let_in(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let claims = match gate.keys.claims(&gate.verifier, request.headers(), gate.store.now()).await {
         Ok(claims) => claims,
         Err(problem) => return problem.into_response(),

@@ -2,7 +2,7 @@
 
 use axum::{Router, http::header, routing::get};
 use service::{
-    docs,
+    docs::Docs,
     http::{AllowedOrigins, HttpSettings},
     settings::Env,
 };
@@ -22,7 +22,7 @@ async fn server(origins: &str) -> Server {
         .route("/", get("quick").put("put"))
         .route("/kept", get(kept))
         .route("/panics", get(async || panic!("hunter2") as &str))
-        .merge(docs::page(&Description::openapi()));
+        .merge(Docs::default().page(&Description::openapi()));
     let allowed_origins = AllowedOrigins::from_env(&Env::of([("CORS_ORIGINS", origins)])).unwrap();
     Server::of(router, HttpSettings { allowed_origins, ..patient() }).await
 }

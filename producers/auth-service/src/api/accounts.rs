@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{extract::State, response::IntoResponse};
 use schemas::DisplayName;
 use secrecy::SecretString;
@@ -48,7 +50,7 @@ pub(super) struct RegisterRequest {
     extensions(("x-problems" = json!(["body", "overloaded"])), ("x-limits" = json!(["register-ip"])))
 )]
 pub(super) async fn register(
-    State((registration, policy)): State<(Registration, PasswordPolicy)>,
+    State((registration, policy)): State<(Arc<Registration>, PasswordPolicy)>,
     throttle: Throttle,
     origin: Origin,
     Preferred(locale): Preferred,

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{
     extract::{Path, State},
     response::IntoResponse,
@@ -70,7 +72,7 @@ pub(super) struct UsersQuery {
     extensions(("x-problems" = json!(["unauthenticated", "forbidden", "invalid-fields"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn users(
-    State(store): State<Store>,
+    State(store): State<Arc<Store>>,
     Query(query): Query<UsersQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let limit = page::limit(query.limit)?;
@@ -107,7 +109,7 @@ pub(super) async fn users(
     extensions(("x-problems" = json!(["unauthenticated", "forbidden", "no-such-account", "last-administrator"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn deactivate(
-    State(store): State<Store>,
+    State(store): State<Arc<Store>>,
     caller: Caller,
     origin: Origin,
     id: PathId,
@@ -132,7 +134,7 @@ pub(super) async fn deactivate(
     extensions(("x-problems" = json!(["unauthenticated", "forbidden", "no-such-account"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn reactivate(
-    State(store): State<Store>,
+    State(store): State<Arc<Store>>,
     caller: Caller,
     origin: Origin,
     id: PathId,
@@ -155,7 +157,7 @@ pub(super) async fn reactivate(
     extensions(("x-problems" = json!(["unauthenticated", "forbidden", "no-such-account"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn log_out(
-    State(store): State<Store>,
+    State(store): State<Arc<Store>>,
     caller: Caller,
     origin: Origin,
     id: PathId,
@@ -180,7 +182,7 @@ pub(super) async fn log_out(
     extensions(("x-problems" = json!(["unauthenticated", "forbidden", "no-such-account", "no-such-role", "own-roles"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn grant_role(
-    State(store): State<Store>,
+    State(store): State<Arc<Store>>,
     caller: Caller,
     origin: Origin,
     Path((account, role)): Path<(String, String)>,
@@ -207,7 +209,7 @@ pub(super) async fn grant_role(
     ])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn revoke_role(
-    State(store): State<Store>,
+    State(store): State<Arc<Store>>,
     caller: Caller,
     origin: Origin,
     Path((account, role)): Path<(String, String)>,
@@ -272,7 +274,7 @@ pub(super) struct AuditQuery {
     extensions(("x-problems" = json!(["unauthenticated", "forbidden", "invalid-fields"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn audit(
-    State(store): State<Store>,
+    State(store): State<Arc<Store>>,
     Query(query): Query<AuditQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let limit = page::limit(query.limit)?;
@@ -326,7 +328,7 @@ pub(super) struct ErasuresQuery {
     extensions(("x-problems" = json!(["unauthenticated", "forbidden", "invalid-fields"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn erasures(
-    State(store): State<Store>,
+    State(store): State<Arc<Store>>,
     Query(query): Query<ErasuresQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let limit = page::limit(query.limit)?;

@@ -163,7 +163,7 @@ impl Gate {
 /// Lets those in who may, and counts what each of them asks.
 ///
 /// Roles are looked up and not taken from the token: one that was revoked a moment ago is none.
-pub(super) async fn authenticate(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+pub(super) async fn authenticate(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let authentication = &gate.authentication;
     let now = authentication.store.now();
     let claims = match authentication.claims(request.headers(), now) {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -32,7 +34,7 @@ pub(super) struct VerifyRequest {
     extensions(("x-problems" = json!(["invalid-token", "body"])), ("x-limits" = json!(["token-ip"])))
 )]
 pub(super) async fn verify_email(
-    State(verification): State<Verification>,
+    State(verification): State<Arc<Verification>>,
     throttle: Throttle,
     origin: Origin,
     Json(request): Json<VerifyRequest>,
@@ -57,7 +59,7 @@ pub(super) async fn verify_email(
     extensions(("x-problems" = json!(["body"])), ("x-limits" = json!(["mail-ip", "mail-address"])))
 )]
 pub(super) async fn resend_verification(
-    State(verification): State<Verification>,
+    State(verification): State<Arc<Verification>>,
     throttle: Throttle,
     origin: Origin,
     Json(request): Json<EmailRequest>,

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{Extension, extract::State, http::StatusCode, response::IntoResponse};
 use serde::Serialize;
 use service::{Problem, http::PathId, problem::Json, rate_limit::Throttle};
@@ -31,7 +33,7 @@ use crate::{
     extensions(("x-problems" = json!(["unauthenticated", "no-such-account"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn show(
-    State(store): State<Store>,
+    State(store): State<Arc<Store>>,
     caller: Caller,
     Extension(fetched): Extension<FetchedProfile>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -57,7 +59,7 @@ pub(super) async fn show(
     ])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn erase(
-    State((store, pseudonyms)): State<(Store, Pseudonyms)>,
+    State((store, pseudonyms)): State<(Arc<Store>, Pseudonyms)>,
     caller: Caller,
     origin: Origin,
 ) -> Result<impl IntoResponse, Problem> {
@@ -91,7 +93,7 @@ pub(super) struct ErasureStarted {
     extensions(("x-problems" = json!(["unauthenticated", "reauthentication-required", "body"])), ("x-limits" = json!(["user", "mail-address"])))
 )]
 pub(super) async fn request_email_change(
-    State(verification): State<Verification>,
+    State(verification): State<Arc<Verification>>,
     caller: Caller,
     throttle: Throttle,
     origin: Origin,
@@ -120,7 +122,7 @@ pub(super) async fn request_email_change(
     ])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn deactivate(
-    State(store): State<Store>,
+    State(store): State<Arc<Store>>,
     caller: Caller,
     origin: Origin,
 ) -> Result<impl IntoResponse, Problem> {
@@ -145,7 +147,7 @@ pub(super) struct Sessions {
         headers(("cache-control" = String, description = "`no-store`")))),
     extensions(("x-problems" = json!(["unauthenticated"])), ("x-limits" = json!(["user"])))
 )]
-pub(super) async fn sessions(State(store): State<Store>, caller: Caller) -> Result<impl IntoResponse, Problem> {
+pub(super) async fn sessions(State(store): State<Arc<Store>>, caller: Caller) -> Result<impl IntoResponse, Problem> {
     let items = list::list(store.pool(), caller.user_id, caller.session_id, store.now()).await?;
     Ok((NOT_STORED, Json(Sessions { items })))
 }
@@ -162,7 +164,7 @@ pub(super) async fn sessions(State(store): State<Store>, caller: Caller) -> Resu
     extensions(("x-problems" = json!(["unauthenticated", "no-such-session"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn revoke_session(
-    State(store): State<Store>,
+    State(store): State<Arc<Store>>,
     caller: Caller,
     origin: Origin,
     id: PathId,

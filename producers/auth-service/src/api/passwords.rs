@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -31,7 +33,7 @@ use crate::{
     extensions(("x-problems" = json!(["body"])), ("x-limits" = json!(["mail-ip", "mail-address"])))
 )]
 pub(super) async fn forgot_password(
-    State(reset): State<PasswordReset>,
+    State(reset): State<Arc<PasswordReset>>,
     throttle: Throttle,
     origin: Origin,
     Json(request): Json<EmailRequest>,
@@ -69,7 +71,7 @@ pub(super) struct ResetRequest {
     )
 )]
 pub(super) async fn reset_password(
-    State(reset): State<PasswordReset>,
+    State(reset): State<Arc<PasswordReset>>,
     throttle: Throttle,
     origin: Origin,
     Json(request): Json<ResetRequest>,
@@ -110,7 +112,7 @@ pub(super) struct ChangeRequest {
     )
 )]
 pub(super) async fn change_password(
-    State(change): State<PasswordChange>,
+    State(change): State<Arc<PasswordChange>>,
     caller: Caller,
     throttle: Throttle,
     origin: Origin,

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -82,7 +84,7 @@ impl From<Tokens> for TokenResponse {
     )
 )]
 pub(super) async fn log_in(
-    State(login): State<Login>,
+    State(login): State<Arc<Login>>,
     throttle: Throttle,
     origin: Origin,
     Json(request): Json<LoginRequest>,
@@ -129,7 +131,7 @@ impl LoginRequest {
     )
 )]
 pub(super) async fn refresh(
-    State(refreshing): State<Refreshing>,
+    State(refreshing): State<Arc<Refreshing>>,
     throttle: Throttle,
     origin: Origin,
     Json(request): Json<RefreshTokenRequest>,
@@ -158,7 +160,7 @@ pub(super) async fn refresh(
     extensions(("x-problems" = json!(["body"])), ("x-limits" = json!(["refresh-ip"])))
 )]
 pub(super) async fn log_out(
-    State(store): State<Store>,
+    State(store): State<Arc<Store>>,
     throttle: Throttle,
     origin: Origin,
     Json(request): Json<RefreshTokenRequest>,
@@ -181,7 +183,7 @@ pub(super) async fn log_out(
     extensions(("x-problems" = json!(["unauthenticated", "no-such-account"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn log_out_everywhere(
-    State(store): State<Store>,
+    State(store): State<Arc<Store>>,
     caller: Caller,
     origin: Origin,
 ) -> Result<impl IntoResponse, Problem> {

@@ -2,6 +2,8 @@
 //!
 //! There are no accounts here to look into, so roles are those that the token says; it says so for ten minutes at most.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{FromRequestParts, Request, State},
     http::request::Parts,
@@ -38,7 +40,7 @@ impl Gate {
 }
 
 /// Lets administrators in, and counts what each caller asks.
-pub(super) async fn let_administrators_in(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+pub(super) async fn let_administrators_in(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let claims = match gate.keys.claims(&gate.verifier, request.headers(), gate.store.now()).await {
         Ok(claims) => claims,
         Err(problem) => return problem.into_response(),
