@@ -36,11 +36,15 @@ mod topology;
 use std::{fmt, io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
 use service::{
     ErrorChain,
     settings::{Env, SettingErrors},
     telemetry::{self, TelemetrySettings},
 };
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Event-driven workers on SNS and SQS, or on PostgreSQL alone: at least once on the wire, exactly once in effect.
 #[derive(Debug, Parser)]
