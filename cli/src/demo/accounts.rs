@@ -4,8 +4,9 @@ use std::{net::Ipv4Addr, ops::Range, time::Duration};
 
 use anyhow::{Context, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, header::RETRY_AFTER};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{front_door::FrontDoor, processes::Services, story::Story};
 
@@ -15,6 +16,8 @@ const AT_A_TIME: usize = 6;
 const IMPATIENT: u32 = 10;
 /// Every fiftieth has an address that the constraint refuses.
 const REFUSED: u32 = 50;
+/// How long somebody goes on trying.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// What the constraint looks for.
 pub const REFUSED_TAG: &str = "+refused@";
 
@@ -66,20 +69,22 @@ pub async fn register(services: &Services<'_>, users: Range<u32>) -> anyhow::Res
     Ok(())
 }
 
+/// The password hasher may have no room. It says so, and when to come back.
 async fn register_one(door: &FrontDoor, from: Ipv4Addr, address: &str) -> anyhow::Result<()> {
     let body = json!({ "email": address, "password": "a long enough passphrase for a demo" });
-    let mut tries = 0;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let request = door.request(from, Method::POST, "/v1/auth/register").json(&body);
         let answer = request.send().await.context("auth-service did not answer")?;
-        match answer.status() {
-            StatusCode::ACCEPTED => return Ok(()),
-            // More people than the password hasher has room for: it says so at once, and a person tries again.
-            StatusCode::SERVICE_UNAVAILABLE if tries < 20 => {
-                tries += 1;
-                tokio::time::sleep(Duration::from_millis(500)).await;
+        let wait = answer.headers().get(RETRY_AFTER).and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+        match (answer.status(), wait.map(Duration::from_secs)) {
+            (StatusCode::ACCEPTED, _) => return Ok(()),
+            (StatusCode::SERVICE_UNAVAILABLE, Some(wait)) if Instant::now() < deadline => {
+                tokio::time::sleep(wait).await
             }
-            status => bail!("registering was answered with {status}: {}", answer.text().await.unwrap_or_default()),
+            (status, _) => {
+                bail!("registering was answered with {status}: {}", answer.text().await.unwrap_or_default())
+            }
         }
     }
 }

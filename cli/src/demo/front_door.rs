@@ -18,7 +18,7 @@ pub const PROXY: &str = "127.0.0.1";
 
 impl FrontDoor {
     pub fn to(url: &str) -> anyhow::Result<Self> {
-        let client = Client::builder().timeout(Duration::from_secs(30)).build()?;
+        let client = Client::builder().timeout(Duration::from_secs(60)).build()?;
         Ok(Self { client, url: url.to_owned() })
     }
 

@@ -126,6 +126,10 @@ impl Scratch {
             ("TRUSTED_PROXIES", PROXY.to_owned()),
             // Where a Redis is named, limits are counted there.
             ("RATE_LIMIT_KEY", "bm8gc2VjcmV0OiBvbmx5IGZvciB0aGUgZGVtbyBydW4=".to_owned()),
+            // The demo is seldom alone on its machine, and threads that hash step back behind whatever else runs. Who is refused for
+            // that and tries again soon has tried more often than a network may.
+            ("AUTH_HASH_WAIT_MS", "30000".to_owned()),
+            ("HTTP_REQUEST_TIMEOUT_SECONDS", "40".to_owned()),
             // A killed worker's messages come back soon, and stopping doesn't wait for a long poll.
             ("WORKER_LEASE_SECONDS", "6".to_owned()),
             ("WORKER_WAIT_SECONDS", "1".to_owned()),
