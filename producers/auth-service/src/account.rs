@@ -33,7 +33,8 @@ pub(crate) struct Account {
 impl Account {
     /// Locks the row until the transaction ends; `None` where there is none, or it was erased.
     pub async fn lock(connection: &mut PgConnection, id: Uuid) -> Result<Option<Self>, Failure> {
-        let row = sqlx::query!(
+        let row = sqlx::query_as!(
+            Row,
             r#"SELECT id, email AS "email!", status, email_verified_at IS NOT NULL AS "email_verified!", locale,
                       min_token_version, sequence
                  FROM users WHERE id = $1 AND status <> 'deleted' FOR NO KEY UPDATE"#,
@@ -41,16 +42,21 @@ impl Account {
         )
         .fetch_optional(connection)
         .await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(Self {
-            id: row.id,
-            email: EmailAddress::parse(&row.email).map_err(|_| Failure::StoredAccount("email"))?,
-            status: status(&row.status)?,
-            email_verified: row.email_verified,
-            locale: row.locale.and_then(|locale| locale.parse().ok()),
-            min_token_version: token_version(row.min_token_version)?,
-            sequence: Sequence::from_stored(row.sequence),
-        }))
+        row.map(Self::try_from).transpose()
+    }
+
+    /// As [`lock`](Self::lock), of the account that has the address.
+    pub async fn lock_by_address(connection: &mut PgConnection, email: &EmailAddress) -> Result<Option<Self>, Failure> {
+        let row = sqlx::query_as!(
+            Row,
+            r#"SELECT id, email AS "email!", status, email_verified_at IS NOT NULL AS "email_verified!", locale,
+                      min_token_version, sequence
+                 FROM users WHERE email = $1 AND status <> 'deleted' FOR NO KEY UPDATE"#,
+            email.as_str()
+        )
+        .fetch_optional(connection)
+        .await?;
+        row.map(Self::try_from).transpose()
     }
 
     /// The account of an address, unlocked.
@@ -69,6 +75,33 @@ impl Account {
         .await?;
         self.min_token_version = token_version(raised)?;
         Ok(self.min_token_version)
+    }
+}
+
+/// As it is stored.
+struct Row {
+    id: Uuid,
+    email: String,
+    status: String,
+    email_verified: bool,
+    locale: Option<String>,
+    min_token_version: i64,
+    sequence: i64,
+}
+
+impl TryFrom<Row> for Account {
+    type Error = Failure;
+
+    fn try_from(row: Row) -> Result<Self, Failure> {
+        Ok(Self {
+            id: row.id,
+            email: EmailAddress::parse(&row.email).map_err(|_| Failure::StoredAccount("email"))?,
+            status: status(&row.status)?,
+            email_verified: row.email_verified,
+            locale: row.locale.and_then(|locale| locale.parse().ok()),
+            min_token_version: token_version(row.min_token_version)?,
+            sequence: Sequence::from_stored(row.sequence),
+        })
     }
 }
 

@@ -16,6 +16,8 @@ use crate::{
         profiles::{Profiles, email_key, id_key},
     },
     audit::{self, Entry},
+    lockout::{Letter, letter_key},
+    pseudonym::Pseudonym,
 };
 
 /// What every use case works on. Cheap to clone.
@@ -59,8 +61,17 @@ impl Store {
     }
 
     pub(crate) async fn begin<'a>(&'a self, origin: &'a Origin) -> Result<Change<'a>, Failure> {
-        let transaction = self.pool.begin().await?;
-        Ok(Change { transaction, origin, now: self.now(), emitted: false, stale: Vec::new(), store: self })
+        Ok(self.change(self.pool.begin().await?, origin))
+    }
+
+    /// As [`begin`](Self::begin), of one among many that wait for each other: whoever holds an account's row for longer than 5 s
+    /// holds up that account's change only.
+    pub(crate) async fn begin_in_background<'a>(&'a self, origin: &'a Origin) -> Result<Change<'a>, Failure> {
+        Ok(self.change(self.pool.begin_with("BEGIN; SET LOCAL lock_timeout = '5s'").await?, origin))
+    }
+
+    fn change<'a>(&'a self, transaction: PgTransaction<'static>, origin: &'a Origin) -> Change<'a> {
+        Change { transaction, origin, now: self.now(), emitted: false, stale: Vec::new(), store: self }
     }
 }
 
@@ -99,10 +110,44 @@ impl Change<'_> {
         )
         .execute(&mut *self.transaction)
         .await?;
+        self.moved_on(account, sequence);
+        self.append(id, sequence, event).await
+    }
+
+    /// As [`emit`](Self::emit), of an event that has the address written to, unless it was a moment ago: then nothing happens.
+    pub async fn emit_letter<E: Event>(
+        &mut self,
+        letter: Letter,
+        email: Pseudonym,
+        account: &mut Account,
+        event: &E,
+    ) -> Result<(), Failure> {
+        let sequence = Sequence::after(Some(account.sequence), self.now);
+        let counted = sqlx::query!(
+            "WITH counted AS (
+                 INSERT INTO rate_limits AS l (key, count, last_at) VALUES ($1, 1, $2)
+                 ON CONFLICT (key) DO UPDATE SET count = l.count + 1, last_at = $2 WHERE l.last_at <= $3
+                 RETURNING key)
+             UPDATE users SET sequence = $5, updated_at = $2 FROM counted WHERE id = $4",
+            letter_key(letter, email),
+            self.now,
+            self.now - letter.spacing(),
+            account.id,
+            sequence.get(),
+        )
+        .execute(&mut *self.transaction)
+        .await?;
+        if counted.rows_affected() == 0 {
+            return Ok(());
+        }
+        self.moved_on(account, sequence);
+        self.append(self.new_event_id(), sequence, event).await
+    }
+
+    fn moved_on(&mut self, account: &mut Account, sequence: Sequence) {
         account.sequence = sequence;
         self.outdates(id_key(account.id), sequence);
         self.outdates_address(&account.email, sequence);
-        self.append(id, sequence, event).await
     }
 
     /// What is kept under an address is of an account that does not have it any more.
@@ -119,12 +164,24 @@ impl Change<'_> {
         self.stale.push((key, Version(sequence.get())));
     }
 
+    /// An event as this change tells it.
+    pub fn envelope<E: Event>(&self, id: Uuid, sequence: Sequence, event: &E) -> Result<Envelope, Failure> {
+        let traceparent = Some(self.origin.traceparent.clone());
+        Ok(Envelope::new(event, Header { id, source: NAME, time: self.now, sequence, traceparent })?)
+    }
+
     /// An event of a version that its account's row says already.
     pub async fn append<E: Event>(&mut self, id: Uuid, sequence: Sequence, event: &E) -> Result<(), Failure> {
-        let traceparent = Some(self.origin.traceparent.clone());
-        let header = Header { id, source: NAME, time: self.now, sequence, traceparent };
-        outbox::append(&mut self.transaction, &Envelope::new(event, header)?).await?;
+        let envelope = self.envelope(id, sequence, event)?;
+        outbox::append(&mut self.transaction, &envelope).await?;
         self.emitted = true;
+        Ok(())
+    }
+
+    /// As [`append`](Self::append), several by one statement.
+    pub async fn append_all(&mut self, events: &[Envelope]) -> Result<(), Failure> {
+        outbox::append_all(&mut self.transaction, events).await?;
+        self.emitted |= !events.is_empty();
         Ok(())
     }
 

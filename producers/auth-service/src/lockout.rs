@@ -94,7 +94,7 @@ impl Letter {
         }
     }
 
-    const fn spacing(self) -> Duration {
+    pub const fn spacing(self) -> Duration {
         match self {
             Self::RegistrationRepeated => Duration::hours(1),
             Self::EmailVerification | Self::PasswordReset => Duration::minutes(1),
@@ -145,7 +145,7 @@ pub(crate) async fn count_first_letters(
     Ok(())
 }
 
-fn letter_key(letter: Letter, email: Pseudonym) -> String {
+pub(crate) fn letter_key(letter: Letter, email: Pseudonym) -> String {
     format!("{}:{email}", letter.key())
 }
 

@@ -6,7 +6,7 @@
 
 mod mailer_key;
 
-use schemas::{Locale, ServiceName, UserEmailVerificationRequestedV1, UserPasswordResetRequestedV1};
+use schemas::{Envelope, Locale, ServiceName, UserEmailVerificationRequestedV1, UserPasswordResetRequestedV1};
 use sealing::{Context, purpose};
 use time::Duration;
 use uuid::Uuid;
@@ -38,15 +38,15 @@ pub(crate) async fn request_verification(
 }
 
 /// As [`request_verification`], of an account that is made in this change: there are no earlier ones, and its row says the
-/// event's version already.
-pub(crate) async fn request_first_verification(
+/// event's version already. The event is to be written by the caller.
+pub(crate) async fn first_verification(
     change: &mut Change<'_>,
     account: &Account,
     email: EmailAddress,
     mailer: &MailerKey,
-) -> Result<(), Failure> {
+) -> Result<Envelope, Failure> {
     let (event_id, event) = verification(change, account, email, None, mailer).await?;
-    change.append(event_id, account.sequence, &event).await
+    change.envelope(event_id, account.sequence, &event)
 }
 
 /// Writes the token's hash down; answers the event that brings the token to the mailer, with its id.

@@ -16,8 +16,9 @@ use crate::{
     EmailAddress, Failure, MailerKey, Origin, Password, PasswordHasher, Pseudonyms,
     audit::{Action, Entry},
     change::{Change, Store},
-    lockout::{self, Letter, may_write},
-    mail_requests::request_first_verification,
+    lockout::{self, Letter},
+    mail_requests::first_verification,
+    pseudonym::Pseudonym,
 };
 
 /// Makes accounts.
@@ -65,10 +66,13 @@ impl Registration {
         // The row is written once, as it is after its second event.
         let sequence = Sequence::after(Some(created), now);
         let inserted = sqlx::query_scalar!(
-            "INSERT INTO users (id, email, password_hash, display_name, locale, sequence, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
-             ON CONFLICT (email) DO NOTHING
-             RETURNING min_token_version",
+            r#"WITH created AS (
+                   INSERT INTO users (id, email, password_hash, display_name, locale, sequence, created_at, updated_at)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+                   ON CONFLICT (email) DO NOTHING
+                   RETURNING id, min_token_version),
+               granted AS (INSERT INTO user_roles (user_id, role, granted_at) SELECT id, $8, $7 FROM created)
+               SELECT min_token_version AS "min_token_version!" FROM created"#,
             id,
             email.as_str(),
             hash.expose_secret(),
@@ -76,6 +80,7 @@ impl Registration {
             locale.as_ref().map(Locale::as_str),
             sequence.get(),
             now,
+            Role::USER.as_str(),
         )
         .fetch_optional(change.connection())
         .await?;
@@ -85,14 +90,6 @@ impl Registration {
             debug!("a registration with an address that has an account");
             return Ok(Registered::KnownAlready);
         };
-        sqlx::query!(
-            "INSERT INTO user_roles (user_id, role, granted_at) VALUES ($1, $2, $3)",
-            id,
-            Role::USER.as_str(),
-            now
-        )
-        .execute(change.connection())
-        .await?;
 
         let min_token_version =
             TokenVersion::try_from(version).map_err(|_| Failure::StoredAccount("min_token_version"))?;
@@ -115,11 +112,12 @@ impl Registration {
             roles: Roles::of_a_new_account(),
             status: AccountStatus::Active,
         };
-        change.append(change.new_event_id(), created, &event).await?;
         // Counted like those that are asked for: whoever registers twice in a minute has one mail on its way.
         let pseudonym = self.pseudonyms.of(&email);
         lockout::count_first_letters(change.connection(), pseudonym, now).await?;
-        request_first_verification(&mut change, &account, email, &self.mailer).await?;
+        let created = change.envelope(change.new_event_id(), created, &event)?;
+        let letter = first_verification(&mut change, &account, email, &self.mailer).await?;
+        change.append_all(&[created, letter]).await?;
         change.audit(Entry::success(Action::Register, id)).await?;
         change.commit().await?;
 
@@ -130,29 +128,25 @@ impl Registration {
     /// At most once in an hour: whoever registers an address again and again doesn't fill its owner's mailbox.
     async fn tell_owner(&self, change: &mut Change<'_>, email: &EmailAddress) -> Result<(), Failure> {
         let (now, pseudonym) = (change.now(), self.pseudonyms.of(email));
-        let Some(owner) = Account::find(change.connection(), email).await? else { return Ok(()) };
-        change.audit(Entry::failure(Action::Register, "known-address").about_account(owner)).await?;
+        let Some(owner) = Account::lock_by_address(change.connection(), email).await? else { return Ok(()) };
+        change.audit(Entry::failure(Action::Register, "known-address").about_account(owner.id)).await?;
         tell_of_repeated_registration(change, owner, email, pseudonym, now).await
     }
 }
 
-/// Tells the owner of an address that somebody wanted it for an account of theirs.
+/// Tells the owner of an address, whose account is locked, that somebody wanted it for an account of theirs.
 pub(crate) async fn tell_of_repeated_registration(
     change: &mut Change<'_>,
-    owner: Uuid,
+    mut owner: Account,
     email: &EmailAddress,
-    pseudonym: crate::pseudonym::Pseudonym,
+    pseudonym: Pseudonym,
     now: time::OffsetDateTime,
 ) -> Result<(), Failure> {
-    let Some(mut account) = change.lock(owner).await?.filter(|account| account.email == *email) else { return Ok(()) };
-    if !may_write(change.connection(), Letter::RegistrationRepeated, pseudonym, now).await? {
-        return Ok(());
-    }
     let event = UserRegistrationRepeatedV1 {
-        user_id: owner,
+        user_id: owner.id,
         email: email.clone().into_email(),
         timestamp: now,
         source: ServiceName::AUTH_SERVICE,
     };
-    change.emit(&mut account, &event).await
+    change.emit_letter(Letter::RegistrationRepeated, pseudonym, &mut owner, &event).await
 }

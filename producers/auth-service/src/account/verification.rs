@@ -55,15 +55,11 @@ impl Verification {
     /// Has the mail sent again, where there is an account whose address is not verified. At most once in a minute.
     pub(crate) async fn send_mail(&self, change: &mut Change<'_>, email: &EmailAddress) -> Result<(), Failure> {
         let (now, pseudonym) = (change.now(), self.pseudonyms.of(email));
-        let account = match Account::find(change.connection(), email).await? {
-            Some(id) => change.lock(id).await?,
-            None => None,
-        };
+        let account = Account::lock_by_address(change.connection(), email).await?;
         if !may_write(change.connection(), Letter::EmailVerification, pseudonym, now).await? {
             return Ok(());
         }
         if let Some(mut account) = account
-            && account.email == *email
             && account.status == AccountStatus::Active
             && !account.email_verified
         {
@@ -96,7 +92,11 @@ impl Verification {
         change.audit(Entry::success(Action::RequestEmailChange, account.id)).await?;
         match owner {
             Some(owner) if owner == account.id => {}
-            Some(owner) => tell_of_repeated_registration(change, owner, &email, pseudonym, now).await?,
+            Some(owner) => {
+                if let Some(owner) = change.lock(owner).await?.filter(|owner| owner.email == email) {
+                    tell_of_repeated_registration(change, owner, &email, pseudonym, now).await?;
+                }
+            }
             None => {
                 if may_write(change.connection(), Letter::EmailVerification, pseudonym, now).await? {
                     request_verification(change, &mut account, email, None, &self.mailer).await?;

@@ -53,8 +53,6 @@ const GATHER: StdDuration = StdDuration::from_millis(20);
 const MEASURE_EVERY: StdDuration = StdDuration::from_secs(10);
 const MOST_ATTEMPTS: i32 = 10;
 const LONGEST_WAIT: Duration = Duration::hours(1);
-/// Whoever holds an account's row for longer holds up that account's request only.
-const LOCK_TIMEOUT: &str = "5s";
 
 impl RequestWorker {
     pub(crate) fn new(requests: AccountRequests, password_reset: PasswordReset, verification: Verification) -> Self {
@@ -140,10 +138,7 @@ impl RequestWorker {
     /// Does it and takes the row away, together; answers whether the row was still there. Where it was not, nothing is done.
     async fn carry_out(&self, request: &Request) -> Result<bool, Failure> {
         let (asked, email) = request.read()?;
-        let mut change = self.requests.store.begin(&request.origin).await?;
-        sqlx::query_scalar!("SELECT set_config('lock_timeout', $1, true)", LOCK_TIMEOUT)
-            .fetch_one(change.connection())
-            .await?;
+        let mut change = self.requests.store.begin_in_background(&request.origin).await?;
         match asked {
             Asked::PasswordReset => self.password_reset.send_mail(&mut change, &email).await?,
             Asked::EmailVerification => self.verification.send_mail(&mut change, &email).await?,

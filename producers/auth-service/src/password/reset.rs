@@ -59,16 +59,12 @@ impl PasswordReset {
     /// Has the mail sent, where the address has an account that is not deactivated. At most once in a minute.
     pub(crate) async fn send_mail(&self, change: &mut Change<'_>, email: &EmailAddress) -> Result<(), Failure> {
         let (now, pseudonym) = (change.now(), self.pseudonyms.of(email));
-        let found = Account::find(change.connection(), email).await?;
-        let account = match found {
-            Some(id) => change.lock(id).await?,
-            None => None,
-        };
+        let account = Account::lock_by_address(change.connection(), email).await?;
+        let found = account.as_ref().map(|account| account.id);
         if !may_write(change.connection(), Letter::PasswordReset, pseudonym, now).await? {
             return Ok(());
         }
         if let Some(mut account) = account
-            && account.email == *email
             && account.status == AccountStatus::Active
         {
             request_password_reset(change, &mut account, None, &self.mailer).await?;
