@@ -22,7 +22,9 @@ use service::{
     redis::{Redis, RedisSettings},
     settings::AppEnv,
 };
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{ask, header, json};
 
@@ -96,7 +98,7 @@ async fn conforms(limiter: &RateLimiter) {
     assert_eq!(allowed_of(std::slice::from_ref(limiter), 10, &FAILURES, "ada").await, 3);
 
     // The edge of a window: all at once, then nothing, and one more with each interval that is over, and not two.
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     assert_eq!(allowed_of(std::slice::from_ref(limiter), 3, &QUICK, "edge").await, 3);
     eventually("one more is let in", async || is_allowed(limiter, &[(&QUICK, "edge")]).await.then_some(())).await;
     assert!(begun.elapsed() >= QUICK.interval, "before its interval was over");
@@ -170,6 +172,27 @@ async fn whoever_asks_often_costs_redis_less_than_a_call_each() {
     }
     assert!(!is_allowed(&limiter, &both).await);
     assert_eq!(script_calls(&server).await, calls + 21);
+}
+
+#[tokio::test]
+async fn those_who_ask_at_the_same_moment_wait_for_one_block() {
+    const LARGE: Rule = Rule::new("large", 1_000, 1, Duration::from_hours(1)).taken_ahead();
+    /// What is taken ahead is lost after a second, and who had it lost starts anew.
+    const IN_TIME: Duration = Duration::from_millis(500);
+    let server = RedisServer::start().await;
+    let limiter = limiter(1, Some(connect_patiently(&server).await));
+    eventually("a machine that is quick enough", async || {
+        let (whom, begun) = (Uuid::new_v4().to_string(), Instant::now());
+        // One, then two, then four; the next block is of eight.
+        for _ in 0..7 {
+            assert!(is_allowed(&limiter, &[(&LARGE, &whom)]).await);
+        }
+        let calls = script_calls(&server).await;
+        assert_eq!(allowed_of(std::slice::from_ref(&limiter), 8, &LARGE, &whom).await, 8);
+        let more = script_calls(&server).await - calls;
+        (begun.elapsed() < IN_TIME).then(|| assert_eq!(more, 1))
+    })
+    .await;
 }
 
 /// How many scripts were run.
