@@ -80,7 +80,7 @@ async fn register_one(door: &FrontDoor, from: Ipv4Addr, address: &str) -> anyhow
         match (answer.status(), wait.map(Duration::from_secs)) {
             (StatusCode::ACCEPTED, _) => return Ok(()),
             (StatusCode::SERVICE_UNAVAILABLE, Some(wait)) if Instant::now() < deadline => {
-                tokio::time::sleep(wait).await
+                tokio::time::sleep(wait).await;
             }
             (status, _) => {
                 bail!("registering was answered with {status}: {}", answer.text().await.unwrap_or_default())
