@@ -13,7 +13,6 @@ pub const CLAIM: &str = include_str!("../sql/claim.sql");
 pub const RECORD_PROFILE: &str = include_str!("../sql/record_profile.sql");
 pub const PREPARE: &str = include_str!("../sql/prepare.sql");
 pub const ACCOUNT: &str = include_str!("../sql/account.sql");
-pub const ROLE: &str = include_str!("../sql/role.sql");
 
 pub const HANDLER: &str = "record_profile";
 const LOCK_TIMEOUT: &str = "5000";
@@ -156,7 +155,7 @@ mod tests {
                 on_one_line(described["query"].as_str().unwrap())
             })
             .collect();
-        let of_workers = [CLAIM, RECORD_PROFILE, PREPARE, ACCOUNT, ROLE];
+        let of_workers = [CLAIM, RECORD_PROFILE, PREPARE, ACCOUNT];
         for statement in of_workers.iter().chain(crate::api::sql::ALL) {
             let statement = on_one_line(statement);
             assert!(compiled.contains(&statement), "the platform has another statement by now than {statement}");

@@ -9,7 +9,7 @@ use crate::{
     backlog::{BenchEvent, events},
     ground::Ground,
     report::{Goal, Measure, Run},
-    statements::{ACCOUNT, ROLE},
+    statements::ACCOUNT,
 };
 
 pub struct Producer;
@@ -68,9 +68,9 @@ async fn register(pool: PgPool, events: Vec<BenchEvent>, with_event: bool) -> an
             .bind(None::<String>)
             .bind(None::<String>)
             .bind(event.sequence.get())
-            .bind(event.time);
+            .bind(event.time)
+            .bind("user");
         account.fetch_one(&mut *tx).await?;
-        sqlx::query(AssertSqlSafe(ROLE)).bind(event.user).bind("user").bind(event.time).execute(&mut *tx).await?;
         if with_event {
             outbox::append(&mut tx, &event.envelope).await?;
         }

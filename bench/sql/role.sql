@@ -1,1 +1,0 @@
-INSERT INTO user_roles (user_id, role, granted_at) VALUES ($1, $2, $3)
