@@ -115,6 +115,7 @@ impl Change<'_> {
     }
 
     /// As [`emit`](Self::emit), of an event that has the address written to, unless it was a moment ago: then nothing happens.
+    /// Counts as `lockout::may_write` does, in the statement that moves the account on.
     pub async fn emit_letter<E: Event>(
         &mut self,
         letter: Letter,
