@@ -17,6 +17,7 @@ mod layers;
 mod listen;
 pub mod page;
 mod path_id;
+mod request_metrics;
 mod security_headers;
 mod serve;
 mod server_span;
@@ -30,7 +31,7 @@ pub use client_address::{ClientAddress, ClientNetwork, TrustedProxies, client_be
 pub use cors::AllowedOrigins;
 pub use entity_tag::{EntityTag, IfMatch, IfNoneMatch};
 pub(crate) use layers::BodyReadTimeout;
-pub use layers::app;
+pub use layers::{Routine, app};
 pub use listen::ListenSetting;
 pub use path_id::PathId;
 pub use serve::{BindError, bind, serve};

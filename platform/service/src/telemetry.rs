@@ -17,7 +17,7 @@ pub(crate) mod traces;
 use tracing_subscriber::{Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use self::{
-    logging::{LogFormat, TelemetrySettings},
+    logging::{LogFormat, TelemetrySettings, flush_logs},
     metrics::Metrics,
     traces::{TraceError, TraceSettings, Traces},
 };

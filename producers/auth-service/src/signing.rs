@@ -17,15 +17,12 @@ use std::{
 };
 
 use schemas::Clock;
-use service::{
-    ErrorChain,
-    access_token::{KeySet, SigningKey},
-};
+use service::{ErrorChain, access_token::SigningKey};
 use time::OffsetDateTime;
 use tokio::{task::spawn_blocking, time::interval};
 use tokio_util::sync::CancellationToken;
 
-pub use schedule::{ACCESS_TOKEN_LIFE, KeyState, PUBLISHED_AHEAD, SET_MAX_AGE, dated_states};
+pub use schedule::{ACCESS_TOKEN_LIFE, KeyState, PUBLISHED_AHEAD, Published, SET_MAX_AGE, dated_states};
 pub use source::{DatedKey, EXTENSION as KEY_EXTENSION, KeysError, SigningKeySource};
 
 use schedule::Ring;
@@ -59,7 +56,7 @@ impl SigningKeys {
     }
 
     /// What is published, and what tokens are checked with.
-    pub fn published(&self, now: OffsetDateTime) -> KeySet {
+    pub fn published(&self, now: OffsetDateTime) -> Arc<Published> {
         self.ring().published(now)
     }
 
@@ -111,7 +108,7 @@ mod tests {
         let keys = SigningKeys::open(source.clone(), now).unwrap();
         let soft = CancellationToken::new();
         let keeping = tokio::spawn(keys.clone().keep_fresh(Clock::system(), soft.clone()));
-        let known = || keys.published(now).len();
+        let known = || keys.published(now).set.len();
 
         source.make(now + time::Duration::seconds(1)).unwrap();
         let within = tokio::time::Instant::now() + READ_AGAIN_EVERY * 2;

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use axum::body::Bytes;
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
@@ -171,6 +172,11 @@ impl KeySet {
 
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// The set as it is published.
+    pub fn to_document(&self) -> Bytes {
+        serde_json::to_vec(&self.to_jwk_set()).expect("texts are JSON").into()
     }
 
     pub fn to_jwk_set(&self) -> JwkSet {

@@ -26,7 +26,7 @@ use hyper::body::{Frame, SizeHint};
 use metrics::counter;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use super::{MAX_HEAD_BYTES, REQUEST_ID, TraceContext, layers::OTHER_METHOD, security_headers};
+use super::{MAX_HEAD_BYTES, REQUEST_ID, TraceContext, request_metrics::OTHER_METHOD, security_headers};
 use crate::problem::{CONTENT_TYPE, Problem};
 
 /// The requests of one connection. Clones count together; all is done by the one task of that connection.

@@ -1,27 +1,29 @@
 use std::{
     any::Any,
     panic::AssertUnwindSafe,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
-    http::{HeaderValue, Method, header},
+    http::{HeaderValue, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
 use hyper::StatusCode;
-use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 use percent_encoding::percent_decode_str;
 use tower_http::cors::CorsLayer;
 use tracing::{Instrument, info_span};
 
 use super::{
-    HttpSettings, REQUEST_ID, TraceContext, TrustedProxies, client_address, cors, security_headers,
-    server_span::ServerSpan, trace_context::Caller,
+    HttpSettings, REQUEST_ID, TraceContext, TrustedProxies, client_address, cors,
+    request_metrics::{self, RequestMetrics, method_label},
+    security_headers,
+    server_span::ServerSpan,
+    trace_context::Caller,
 };
 use crate::{
     card_number, health,
@@ -34,6 +36,11 @@ const LONGEST_LOGGED_PATH: usize = 256;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BodyReadTimeout(pub Duration);
 
+/// In the extensions of an answer that is the same for whoever asks, and that machines ask for all the time. It is counted
+/// like any other; the access log has it at debug, as it has those of probes.
+#[derive(Debug, Clone, Copy)]
+pub struct Routine;
+
 /// What is around every route, as one layer: each layer more boxes a request's service and its future once more.
 struct Around {
     body_limit: DefaultBodyLimit,
@@ -41,17 +48,19 @@ struct Around {
     request_timeout: Duration,
     trusted_proxies: TrustedProxies,
     cors: Option<CorsLayer>,
+    metrics: RequestMetrics,
 }
 
 /// Puts around a router what every router needs. Call it last: routes that are added later go without.
 pub fn app(router: Router, settings: &HttpSettings) -> Router {
-    describe_metrics();
+    request_metrics::describe();
     let around = Around {
         body_limit: DefaultBodyLimit::max(settings.body_limit),
         body_read_timeout: BodyReadTimeout(settings.body_read_timeout),
         request_timeout: settings.request_timeout,
         trusted_proxies: settings.trusted_proxies.clone(),
         cors: settings.allowed_origins.layer(),
+        metrics: RequestMetrics::default(),
     };
     router
         .fallback(async || Problem::new(&kind::NOT_FOUND))
@@ -79,10 +88,51 @@ async fn guard(State(around): State<Arc<Around>>, request: Request, next: Next) 
         security_headers::add_to(response.headers_mut(), over_tls);
         response
     };
-    observe(request, shared).await
+    around.observe(request, shared).await
 }
 
 impl Around {
+    /// Gives the request its trace context, and says in log and metrics how it went.
+    async fn observe(&self, mut request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
+        let began = Instant::now();
+        let method = request.method().clone();
+        // Never the query: it may hold what is not for logs.
+        let path = logged(request.uri().path());
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let label = method_label(&method);
+        let caller = Caller::of(request.headers());
+        let server_span = ServerSpan::start(label, route.as_ref().map(MatchedPath::as_str), caller);
+        let trace = server_span.context().unwrap_or_else(|| TraceContext::called_by(caller));
+        let span = info_span!("request", trace_id = trace.trace_id());
+        let request_id = HeaderValue::from_str(trace.trace_id()).ok();
+        request.extensions_mut().insert(trace);
+
+        let answering = answer(request).instrument(server_span.span().clone());
+        let mut response = answering.instrument(span.clone()).await;
+
+        if let Some(id) = request_id {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        // The rest of such a body is not waited for, so there is no next request on this connection.
+        if matches!(response.status(), StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let took = began.elapsed();
+        server_span.answered(response.status());
+        self.metrics.count(label, route.as_ref(), response.status(), took);
+        let is_routine = response.extensions().get::<Routine>().is_some()
+            || route.is_some_and(|route| health::is_probe(route.as_str()));
+        let (status, milliseconds) = (response.status().as_u16(), took.as_millis() as u64);
+        span.in_scope(|| {
+            if is_routine {
+                tracing::debug!(%method, path, status, milliseconds, "answered");
+            } else {
+                tracing::info!(%method, path, status, milliseconds, "answered");
+            }
+        });
+        response
+    }
+
     async fn answer(&self, mut request: Request, next: Next) -> Response {
         self.body_limit.apply(&mut request);
         request.extensions_mut().insert(self.body_read_timeout);
@@ -104,50 +154,6 @@ fn after_panic(payload: &(dyn Any + Send)) -> Response {
     Problem::of(StatusCode::INTERNAL_SERVER_ERROR).into_response()
 }
 
-/// Gives the request its trace context, and says in log and metrics how it went.
-async fn observe(mut request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
-    let began = Instant::now();
-    let method = request.method().clone();
-    // Never the query: it may hold what is not for logs.
-    let path = logged(request.uri().path());
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    // Labels come from fixed sets: a stranger's path or method would make a time series each.
-    let label = method_label(&method);
-    let caller = Caller::of(request.headers());
-    let server_span = ServerSpan::start(label, route.as_ref().map(MatchedPath::as_str), caller);
-    let trace = server_span.context().unwrap_or_else(|| TraceContext::called_by(caller));
-    let span = info_span!("request", trace_id = trace.trace_id());
-    let request_id = HeaderValue::from_str(trace.trace_id()).ok();
-    request.extensions_mut().insert(trace);
-
-    let answering = answer(request).instrument(server_span.span().clone());
-    let mut response = answering.instrument(span.clone()).await;
-
-    if let Some(id) = request_id {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    // The rest of such a body is not waited for, so there is no next request on this connection.
-    if matches!(response.status(), StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    let took = began.elapsed();
-    let status = response.status().as_u16();
-    server_span.answered(response.status());
-    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str).to_owned();
-    counter!("http_requests_total", "method" => label, "route" => route.clone(), "status" => status.to_string())
-        .increment(1);
-    let milliseconds = took.as_millis() as u64;
-    span.in_scope(|| {
-        if health::is_probe(&route) {
-            tracing::debug!(%method, path, status, milliseconds, "answered");
-        } else {
-            tracing::info!(%method, path, status, milliseconds, "answered");
-        }
-    });
-    histogram!("http_request_duration_seconds", "method" => label, "route" => route).record(took);
-    response
-}
-
 fn logged(path: &str) -> String {
     let holds_card_number = |part: &str| card_number::is_in(&percent_decode_str(part).decode_utf8_lossy());
     if path.split('/').any(holds_card_number) {
@@ -155,24 +161,6 @@ fn logged(path: &str) -> String {
     }
     let end = path.char_indices().nth(LONGEST_LOGGED_PATH).map_or(path.len(), |(at, _)| at);
     path[..end].to_owned()
-}
-
-/// For a method that is none of HTTP's own.
-pub(super) const OTHER_METHOD: &str = "other";
-
-fn method_label(method: &Method) -> &'static str {
-    const KNOWN: [Method; 7] =
-        [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
-    const LABELS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
-    KNOWN.iter().position(|known| known == method).map_or(OTHER_METHOD, |at| LABELS[at])
-}
-
-fn describe_metrics() {
-    static DESCRIBED: OnceLock<()> = OnceLock::new();
-    DESCRIBED.get_or_init(|| {
-        describe_counter!("http_requests_total", Unit::Count, "HTTP requests answered");
-        describe_histogram!("http_request_duration_seconds", Unit::Seconds, "From a request's head to its answer's");
-    });
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use opentelemetry::{
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::{TraceContext, layers::OTHER_METHOD, trace_context::Caller};
+use super::{TraceContext, request_metrics::OTHER_METHOD, trace_context::Caller};
 use crate::{health, telemetry::traces};
 
 /// Not there where nothing is traced, and for probes.

@@ -45,11 +45,12 @@ impl TraceContext {
 
     /// With a span that nobody hears of but those that it is passed on to.
     pub(super) fn called_by(caller: Option<Caller<'_>>) -> Self {
-        let span_id = format_args!("{:016x}", not_zero(rand::random::<u64>));
-        match caller {
-            Some(caller) => Self::at(caller.trace_id, span_id, caller.flags),
-            None => Self::at(format_args!("{:032x}", not_zero(rand::random::<u128>)), span_id, SAMPLED),
-        }
+        let span_id = not_zero(rand::random::<u64>);
+        let traceparent = match caller {
+            Some(Caller { trace_id, flags, .. }) => format!("00-{trace_id}-{span_id:016x}-{flags:02x}"),
+            None => format!("00-{:032x}-{span_id:016x}-{SAMPLED:02x}", not_zero(rand::random::<u128>)),
+        };
+        Self { traceparent }
     }
 
     pub(super) fn at(trace_id: impl Display, span_id: impl Display, flags: u8) -> Self {

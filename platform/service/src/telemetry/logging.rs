@@ -7,16 +7,17 @@ use std::{
     sync::LazyLock,
 };
 
+use tracing::Metadata;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{Directive, LevelFilter, Targets},
-    fmt,
+    fmt::{self, MakeWriter},
 };
 
 use super::{
     BoxedLayer,
     json_lines::{JsonLines, SpanFields},
-    line_writer::LineWriter,
+    line_writer::{Line, LineWriter},
     traces,
 };
 use crate::settings::{AppEnv, Env, SettingError, SettingErrors, all};
@@ -37,6 +38,26 @@ pub struct TelemetrySettings {
 }
 
 static STDERR: LazyLock<LineWriter<Stderr>> = LazyLock::new(|| LineWriter::new(io::stderr()));
+
+struct ToStderr;
+
+impl MakeWriter<'_> for ToStderr {
+    type Writer = Line<'static, Stderr>;
+
+    fn make_writer(&self) -> Self::Writer {
+        STDERR.make_writer()
+    }
+
+    fn make_writer_for(&self, metadata: &Metadata<'_>) -> Self::Writer {
+        STDERR.make_writer_for(metadata)
+    }
+}
+
+/// Returns when everything that was logged before has been written. The last that a process does: lines below a warning may
+/// wait for a moment, and end with it.
+pub fn flush_logs() {
+    STDERR.flush();
+}
 
 const DEFAULT_FILTER: &str = "info,sqlx::postgres::notice=warn";
 
@@ -69,11 +90,11 @@ fn log_format(env: &Env) -> Result<Option<LogFormat>, SettingError> {
 pub(super) fn layer(settings: &TelemetrySettings) -> BoxedLayer {
     match settings.format {
         LogFormat::Json => {
-            let layer = fmt::layer().fmt_fields(SpanFields).event_format(JsonLines).with_writer(|| &*STDERR);
+            let layer = fmt::layer().fmt_fields(SpanFields).event_format(JsonLines).with_writer(ToStderr);
             filtered(layer, &settings.filter)
         }
         LogFormat::Text => {
-            filtered(fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(|| &*STDERR), &settings.filter)
+            filtered(fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(ToStderr), &settings.filter)
         }
     }
 }

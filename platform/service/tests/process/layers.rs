@@ -1,15 +1,16 @@
 use std::{future::pending, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     http::{Method, Request},
     routing::{get, post},
 };
+use fixtures::recording;
 use futures_util::stream;
 use serde::Deserialize;
 use service::{
-    http::{self, HttpSettings, TraceContext},
+    http::{self, HttpSettings, Routine, TraceContext},
     problem::Json,
     telemetry::Metrics,
 };
@@ -27,6 +28,8 @@ fn app() -> Router {
     };
     let router = Router::new()
         .route("/trace/{name}", get(async |trace: TraceContext| trace.traceparent))
+        .route("/keys", get(async || (Extension(Routine), "the same for all")))
+        .route("/readyz", get(async || "ready"))
         .route("/panics", get(async |method: Method| assert_ne!(method, Method::GET, "hunter2")))
         .route("/hangs", get(async || pending::<()>().await))
         .route("/reads", post(async |Json(Anything {}): Json<Anything>| "read"));
@@ -106,4 +109,26 @@ async fn metrics_are_labelled_by_route_and_never_by_what_a_stranger_sends() {
         assert!(rendered.contains(wanted), "{wanted} in\n{rendered}");
     }
     assert!(!rendered.contains("nobody-knows-this") && !rendered.contains("BREW"), "{rendered}");
+}
+
+#[tokio::test]
+async fn what_machines_ask_for_all_the_time_is_counted_and_in_the_access_log_at_debug() {
+    let (app, metrics) = (app(), Metrics::start("test").unwrap());
+    recording::begin();
+    for path in ["/keys", "/readyz", "/trace/x"] {
+        assert_eq!(fetch(&app, path).await.status(), 200);
+    }
+    // A refusal is nothing that is asked for all the time.
+    assert_eq!(ask(&app, Request::post("/keys").body(Body::empty()).unwrap()).await.status(), 405);
+
+    let log = recording::log();
+    let logged = |path: &str| {
+        let path = format!(" path=\"{path}\" ");
+        let lines = log.lines().filter(|line| line.contains("answered") && line.contains(&path));
+        lines.map(|line| line.split_whitespace().nth(1).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(logged("/keys"), ["DEBUG", "INFO"], "{log}");
+    assert_eq!(logged("/readyz"), ["DEBUG"], "{log}");
+    assert_eq!(logged("/trace/x"), ["INFO"], "{log}");
+    assert!(metrics.render().contains(r#"http_requests_total{method="GET",route="/keys",status="200"} 1"#));
 }

@@ -88,7 +88,7 @@ impl Authentication {
     /// Whose token it is, if it is one of ours and still good by itself.
     fn claims(&self, headers: &HeaderMap, now: OffsetDateTime) -> Result<Arc<Claims>, Problem> {
         let Some(token) = bearer_token(headers) else { return Err(Problem::unauthenticated(false)) };
-        self.verifier.verify(token, &self.keys.published(now), now).map_err(refused)
+        self.verifier.verify(token, &self.keys.published(now).set, now).map_err(refused)
     }
 
     async fn caller(&self, claims: &Claims, now: OffsetDateTime) -> Result<Caller, Problem> {

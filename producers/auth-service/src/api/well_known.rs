@@ -1,9 +1,18 @@
 use std::sync::Arc;
 
-use axum::{extract::State, http::header, response::IntoResponse};
-use service::{access_token::JwkSet, problem::Json};
+use axum::{
+    Extension,
+    extract::State,
+    http::{HeaderName, header},
+    response::IntoResponse,
+};
+use service::{access_token::JwkSet, http::Routine};
 
-use crate::{SET_MAX_AGE, SigningKeys, Store};
+use crate::{SigningKeys, Store};
+
+/// As long as [`SET_MAX_AGE`](crate::SET_MAX_AGE), which a test looks after.
+const HEADERS: [(HeaderName, &str); 2] =
+    [(header::CACHE_CONTROL, "public, max-age=600"), (header::CONTENT_TYPE, "application/json")];
 
 /// The keys that access tokens are checked with.
 ///
@@ -16,6 +25,16 @@ use crate::{SET_MAX_AGE, SigningKeys, Store};
         headers(("cache-control" = String, description = "`public, max-age=600`"))))
 )]
 pub(super) async fn keys(State((keys, store)): State<(SigningKeys, Arc<Store>)>) -> impl IntoResponse {
-    let cached = format!("public, max-age={}", SET_MAX_AGE.whole_seconds());
-    ([(header::CACHE_CONTROL, cached)], Json(keys.published(store.now()).to_jwk_set()))
+    (Extension(Routine), HEADERS, keys.published(store.now()).document.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SET_MAX_AGE;
+
+    #[test]
+    fn a_set_may_be_kept_for_as_long_as_keys_are_published_for() {
+        assert_eq!(HEADERS[0].1, format!("public, max-age={}", SET_MAX_AGE.whole_seconds()));
+    }
 }

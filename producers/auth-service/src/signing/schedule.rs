@@ -1,3 +1,6 @@
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::body::Bytes;
 use service::access_token::{KeySet, LEEWAY, SigningKey};
 use time::{Duration, OffsetDateTime};
 
@@ -57,31 +60,73 @@ pub fn dated_states(made: &[OffsetDateTime], now: OffsetDateTime) -> Vec<KeyStat
 
 /// At least one key, oldest first.
 #[derive(Debug)]
-pub(super) struct Ring(Vec<DatedKey>);
+pub(super) struct Ring {
+    keys: Vec<DatedKey>,
+    /// As somebody last asked for it, since it is asked for far more often than it changes.
+    published: RwLock<Option<Arc<Published>>>,
+}
+
+/// The set of keys from one change of it to the next.
+#[derive(Debug)]
+pub struct Published {
+    pub set: KeySet,
+    /// The set as a JSON Web Key Set (RFC 7517).
+    pub document: Bytes,
+    /// Where something came before.
+    from: Option<OffsetDateTime>,
+    /// Where something comes after.
+    until: Option<OffsetDateTime>,
+}
+
+impl Published {
+    fn is_of(&self, now: OffsetDateTime) -> bool {
+        self.from.is_none_or(|from| from <= now) && self.until.is_none_or(|until| now < until)
+    }
+}
 
 impl Ring {
     pub fn of(keys: Vec<DatedKey>) -> Result<Self, KeysError> {
-        if keys.is_empty() { Err(KeysError::None) } else { Ok(Self(keys)) }
+        if keys.is_empty() { Err(KeysError::None) } else { Ok(Self { keys, published: RwLock::default() }) }
     }
 
     pub fn active(&self, now: OffsetDateTime) -> &SigningKey {
         let states = self.states(now);
         let active = states.iter().position(|state| *state == KeyState::Active).unwrap_or(0);
-        &self.0[active].key
+        &self.keys[active].key
     }
 
-    pub fn published(&self, now: OffsetDateTime) -> KeySet {
+    pub fn published(&self, now: OffsetDateTime) -> Arc<Published> {
+        let last = self.published.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(last) = last.filter(|last| last.is_of(now)) {
+            return last;
+        }
+        let published = Arc::new(self.publish(now));
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&published));
+        published
+    }
+
+    fn publish(&self, now: OffsetDateTime) -> Published {
         let states = self.states(now);
-        let kept = self.0.iter().zip(states).filter(|(_, state)| *state != KeyState::Expired);
-        KeySet::of(kept.map(|(key, _)| key.key.public()))
+        let kept = self.keys.iter().zip(states).filter(|(_, state)| *state != KeyState::Expired);
+        let set = KeySet::of(kept.map(|(key, _)| key.key.public()));
+        let signs_from: Vec<_> = self.keys.iter().map(|key| key.made_at + PUBLISHED_AHEAD).collect();
+        // Each key goes some time after its successor began to sign.
+        let gone_from = signs_from.iter().skip(1).map(|successor| *successor + PUBLISHED_AFTER);
+        let changes: Vec<_> = signs_from.iter().copied().chain(gone_from).collect();
+        Published {
+            document: set.to_document(),
+            set,
+            from: changes.iter().copied().filter(|change| *change <= now).max(),
+            until: changes.iter().copied().filter(|change| *change > now).min(),
+        }
     }
 
     pub fn newest(&self) -> OffsetDateTime {
-        self.0.last().map_or(OffsetDateTime::UNIX_EPOCH, |key| key.made_at)
+        self.keys.last().map_or(OffsetDateTime::UNIX_EPOCH, |key| key.made_at)
     }
 
     fn states(&self, now: OffsetDateTime) -> Vec<KeyState> {
-        dated_states(&self.0.iter().map(|key| key.made_at).collect::<Vec<_>>(), now)
+        dated_states(&self.keys.iter().map(|key| key.made_at).collect::<Vec<_>>(), now)
     }
 }
 
@@ -117,7 +162,31 @@ mod tests {
         assert_eq!(dated_states(&[NOON + Duration::hours(1)], NOON), [KeyState::Active]);
     }
 
+    fn ring(made: &[OffsetDateTime]) -> Ring {
+        let dated = |made_at: &OffsetDateTime| DatedKey { made_at: *made_at, key: SigningKey::generate().unwrap().0 };
+        Ring::of(made.iter().map(dated).collect()).unwrap()
+    }
+
     proptest! {
+        /// In whatever order one looks, clocks that go back included: what is kept is what would be made.
+        #[test]
+        fn what_is_published_is_what_the_states_say(
+            ages in prop::collection::btree_set(0i64..200, 1..5),
+            looks in prop::collection::vec(-10i64..300, 1..50),
+        ) {
+            let made: Vec<_> = ages.into_iter().map(|minutes| NOON + Duration::minutes(minutes)).collect();
+            let ring = ring(&made);
+            for seconds in looks.into_iter().flat_map(|minutes| [minutes * 60 - 1, minutes * 60, minutes * 60 + 30]) {
+                let now = NOON + Duration::seconds(seconds);
+                let states = dated_states(&made, now);
+                let wanted = ring.keys.iter().zip(states).filter(|(_, state)| *state != KeyState::Expired);
+                let wanted = KeySet::of(wanted.map(|(key, _)| key.key.public()));
+                let published = ring.published(now);
+                prop_assert_eq!(published.set.to_jwk_set(), wanted.to_jwk_set());
+                prop_assert_eq!(&published.document, &wanted.to_document());
+            }
+        }
+
         /// Whatever keys there are and whenever one looks: a token's key is published as long as the token is taken, and was
         /// published when the set was fetched that its reader may still have.
         #[test]

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use time::Duration;
 
-use crate::{PASSWORD, Service, database, patient, world::Person};
+use crate::{PASSWORD, Service, database, patient, recording, world::Person};
 
 #[tokio::test]
 async fn signing_in_gives_tokens_and_a_session_that_say_nothing_of_the_person() {
@@ -184,8 +184,14 @@ async fn a_password_that_is_replaced_while_it_is_looked_at_lets_nobody_in() {
 #[tokio::test]
 async fn keys_are_published_for_whoever_checks_tokens_and_no_private_part_with_them() {
     let service = Service::start().await;
+    recording::begin();
     let answer = service.get("/.well-known/jwks.json").await.expect(200);
+    // Machines ask for it all the time, so the access log has it at debug.
+    let log = recording::log();
+    let line = log.lines().find(|line| line.contains("answered")).unwrap();
+    assert!(line.contains(" DEBUG "), "{line}");
     assert_eq!(answer.header("cache-control"), Some("public, max-age=600"));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
     let body = answer.json();
     let keys = body["keys"].as_array().unwrap();
     assert_eq!(keys.len(), 1);
