@@ -1,7 +1,14 @@
-WITH created AS (
-                   INSERT INTO users (id, email, password_hash, display_name, locale, sequence, created_at, updated_at)
+WITH account AS (
+                   INSERT INTO users AS u (id, email, password_hash, display_name, locale, sequence, created_at, updated_at)
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
-                   ON CONFLICT (email) DO NOTHING
-                   RETURNING id, min_token_version),
-               granted AS (INSERT INTO user_roles (user_id, role, granted_at) SELECT id, $8, $7 FROM created)
-               SELECT min_token_version AS "min_token_version!" FROM created
+                   ON CONFLICT (email) DO UPDATE SET sequence = u.sequence
+                   RETURNING id, email, status, email_verified_at, locale, min_token_version, sequence),
+               granted AS (
+                   INSERT INTO user_roles (user_id, role, granted_at) SELECT id, $8, $7 FROM account WHERE id = $1),
+               counted AS (
+                   INSERT INTO rate_limits AS l (key, count, last_at)
+                   SELECT key, 1, $7 FROM account, unnest($9::text[]) AS k (key) WHERE id = $1
+                   ON CONFLICT (key) DO UPDATE SET count = l.count + 1, last_at = $7)
+               SELECT id, email AS "email!", status, email_verified_at IS NOT NULL AS "email_verified!", locale,
+                      min_token_version, sequence
+                 FROM account

@@ -69,7 +69,8 @@ async fn register(pool: PgPool, events: Vec<BenchEvent>, with_event: bool) -> an
             .bind(None::<String>)
             .bind(event.sequence.get())
             .bind(event.time)
-            .bind("user");
+            .bind("user")
+            .bind(&[] as &[&str]);
         account.fetch_one(&mut *tx).await?;
         if with_event {
             outbox::append(&mut tx, &event.envelope).await?;

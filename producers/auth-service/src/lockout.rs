@@ -126,23 +126,10 @@ pub(crate) async fn may_write(
     Ok(counted.is_some())
 }
 
-/// The address is written to because it was registered. Counted as a verification, and as a registration that would be
-/// repeated.
-pub(crate) async fn count_first_letters(
-    connection: &mut PgConnection,
-    email: Pseudonym,
-    now: OffsetDateTime,
-) -> Result<(), Failure> {
-    let keys = [Letter::EmailVerification, Letter::RegistrationRepeated].map(|letter| letter_key(letter, email));
-    sqlx::query!(
-        "INSERT INTO rate_limits AS l (key, count, last_at) SELECT key, 1, $2 FROM unnest($1::text[]) AS k (key)
-         ON CONFLICT (key) DO UPDATE SET count = l.count + 1, last_at = $2",
-        &keys,
-        now
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
+/// As which letters that one is counted by which an address is written to because it was registered: as a verification, and
+/// as a registration that would be repeated.
+pub(crate) fn first_letter_keys(email: Pseudonym) -> [String; 2] {
+    [Letter::EmailVerification, Letter::RegistrationRepeated].map(|letter| letter_key(letter, email))
 }
 
 pub(crate) fn letter_key(letter: Letter, email: Pseudonym) -> String {

@@ -4,14 +4,15 @@
 //! looking first. Whoever asks gets one answer for both; the owner of an address that has an account is told by mail.
 
 use schemas::{
-    AccountStatus, DisplayName, Locale, Role, Roles, Sequence, ServiceName, TokenVersion, UserCreatedV2,
-    UserRegistrationRepeatedV1,
+    AccountStatus, DisplayName, Locale, Role, Roles, Sequence, ServiceName, UserCreatedV2, UserRegistrationRepeatedV1,
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
 use tracing::{debug, info};
 use uuid::Uuid;
 
-use super::Account;
+use super::{Account, Row};
 use crate::{
     EmailAddress, Failure, MailerKey, Origin, Password, PasswordHasher, Pseudonyms,
     audit::{Action, Entry},
@@ -61,47 +62,18 @@ impl Registration {
         let hash = self.hasher.hash(&self.hasher.place()?, password).await?;
 
         let mut change = self.store.begin(origin).await?;
-        let (now, id) = (change.now(), change.new_event_id());
+        let (now, id, pseudonym) = (change.now(), change.new_event_id(), self.pseudonyms.of(&email));
         let created = Sequence::after(None, now);
-        // The row is written once, as it is after its second event.
-        let sequence = Sequence::after(Some(created), now);
-        let inserted = sqlx::query_scalar!(
-            r#"WITH created AS (
-                   INSERT INTO users (id, email, password_hash, display_name, locale, sequence, created_at, updated_at)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
-                   ON CONFLICT (email) DO NOTHING
-                   RETURNING id, min_token_version),
-               granted AS (INSERT INTO user_roles (user_id, role, granted_at) SELECT id, $8, $7 FROM created)
-               SELECT min_token_version AS "min_token_version!" FROM created"#,
-            id,
-            email.as_str(),
-            hash.expose_secret(),
-            display_name.as_ref().map(DisplayName::as_str),
-            locale.as_ref().map(Locale::as_str),
-            sequence.get(),
-            now,
-            Role::USER.as_str(),
-        )
-        .fetch_optional(change.connection())
-        .await?;
-        let Some(version) = inserted else {
-            self.tell_owner(&mut change, &email).await?;
+        let made = NewAccount { id, email: &email, hash, display_name: display_name.as_ref(), locale, created };
+        let account = made.make_or_lock(change.connection(), pseudonym, now).await?;
+        if account.id != id {
+            change.audit(Entry::failure(Action::Register, "known-address").about_account(account.id)).await?;
+            tell_of_repeated_registration(&mut change, account, &email, pseudonym, now).await?;
             change.commit().await?;
             debug!("a registration with an address that has an account");
             return Ok(Registered::KnownAlready);
-        };
+        }
 
-        let min_token_version =
-            TokenVersion::try_from(version).map_err(|_| Failure::StoredAccount("min_token_version"))?;
-        let account = Account {
-            id,
-            email: email.clone(),
-            status: AccountStatus::Active,
-            email_verified: false,
-            locale,
-            min_token_version,
-            sequence,
-        };
         let event = UserCreatedV2 {
             user_id: id,
             email: email.clone().into_email(),
@@ -112,9 +84,6 @@ impl Registration {
             roles: Roles::of_a_new_account(),
             status: AccountStatus::Active,
         };
-        // Counted like those that are asked for: whoever registers twice in a minute has one mail on its way.
-        let pseudonym = self.pseudonyms.of(&email);
-        lockout::count_first_letters(change.connection(), pseudonym, now).await?;
         let created = change.envelope(change.new_event_id(), created, &event)?;
         let letter = first_verification(&mut change, &account, email, &self.mailer).await?;
         change.append_all(&[created, letter]).await?;
@@ -124,13 +93,61 @@ impl Registration {
         info!(user_id = %id, "an account was made");
         Ok(Registered::Created(id))
     }
+}
 
-    /// At most once in an hour: whoever registers an address again and again doesn't fill its owner's mailbox.
-    async fn tell_owner(&self, change: &mut Change<'_>, email: &EmailAddress) -> Result<(), Failure> {
-        let (now, pseudonym) = (change.now(), self.pseudonyms.of(email));
-        let Some(owner) = Account::lock_by_address(change.connection(), email).await? else { return Ok(()) };
-        change.audit(Entry::failure(Action::Register, "known-address").about_account(owner.id)).await?;
-        tell_of_repeated_registration(change, owner, email, pseudonym, now).await
+/// An account that is to be, unless its address has one.
+struct NewAccount<'a> {
+    id: Uuid,
+    email: &'a EmailAddress,
+    hash: SecretString,
+    display_name: Option<&'a DisplayName>,
+    locale: Option<Locale>,
+    /// The version of its first event.
+    created: Sequence,
+}
+
+impl NewAccount<'_> {
+    /// Makes it with what belongs to it; or locks the one that has the address, whose id is another, and leaves it as it is.
+    ///
+    /// The row is written once, as it is after its second event, by which the first mail is asked for. That mail is counted like
+    /// those that somebody asks for: whoever registers twice in a minute has one on its way.
+    async fn make_or_lock(
+        &self,
+        connection: &mut PgConnection,
+        pseudonym: Pseudonym,
+        now: OffsetDateTime,
+    ) -> Result<Account, Failure> {
+        // Only a row that was written is returned and locked, so that of a known address is written as it was. A column of a key
+        // would lock out more than it has to.
+        let row = sqlx::query_as!(
+            Row,
+            r#"WITH account AS (
+                   INSERT INTO users AS u (id, email, password_hash, display_name, locale, sequence, created_at, updated_at)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+                   ON CONFLICT (email) DO UPDATE SET sequence = u.sequence
+                   RETURNING id, email, status, email_verified_at, locale, min_token_version, sequence),
+               granted AS (
+                   INSERT INTO user_roles (user_id, role, granted_at) SELECT id, $8, $7 FROM account WHERE id = $1),
+               counted AS (
+                   INSERT INTO rate_limits AS l (key, count, last_at)
+                   SELECT key, 1, $7 FROM account, unnest($9::text[]) AS k (key) WHERE id = $1
+                   ON CONFLICT (key) DO UPDATE SET count = l.count + 1, last_at = $7)
+               SELECT id, email AS "email!", status, email_verified_at IS NOT NULL AS "email_verified!", locale,
+                      min_token_version, sequence
+                 FROM account"#,
+            self.id,
+            self.email.as_str(),
+            self.hash.expose_secret(),
+            self.display_name.map(DisplayName::as_str),
+            self.locale.as_ref().map(Locale::as_str),
+            Sequence::after(Some(self.created), now).get(),
+            now,
+            Role::USER.as_str(),
+            &lockout::first_letter_keys(pseudonym),
+        )
+        .fetch_one(connection)
+        .await?;
+        Account::try_from(row)
     }
 }
 
@@ -140,7 +157,7 @@ pub(crate) async fn tell_of_repeated_registration(
     mut owner: Account,
     email: &EmailAddress,
     pseudonym: Pseudonym,
-    now: time::OffsetDateTime,
+    now: OffsetDateTime,
 ) -> Result<(), Failure> {
     let event = UserRegistrationRepeatedV1 {
         user_id: owner.id,

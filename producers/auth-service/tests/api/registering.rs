@@ -80,6 +80,19 @@ async fn a_known_address_gets_the_same_answer_and_its_owner_is_told_once_in_an_h
 }
 
 #[tokio::test]
+async fn a_known_address_keeps_every_row_it_has() {
+    let service = Service::start().await;
+    service.register("ada@example.com").await.expect(202);
+    let before = service.rows().await;
+    let again = json!({"email": "ada@example.com", "password": "another long passphrase", "displayName": "Eve"});
+    service.post("/v1/auth/register", &again).await.expect(202);
+    let after = service.rows().await;
+    assert_eq!(before.difference(&after).collect::<Vec<_>>(), Vec::<&String>::new());
+    let new: Vec<_> = after.difference(&before).collect();
+    assert!(matches!(new.as_slice(), [entry] if entry.starts_with("security_audit_logs")), "{new:?}");
+}
+
+#[tokio::test]
 async fn a_known_address_costs_a_hash_as_a_new_one_does() {
     let service = Service::start().await;
     for email in ["ada@example.com", "ada@example.com", "bob@example.com"] {
