@@ -27,6 +27,9 @@ pub use published::{PublishedAt, PublishedKeys, Untaken};
 pub use refused::refused;
 pub use verifier::{TokenError, Verifier};
 
+/// Where an issuer publishes its keys.
+pub const KEY_SET_PATH: &str = "/.well-known/jwks.json";
+
 /// How far the clocks of those who sign and those who check may be apart.
 pub const LEEWAY: time::Duration = time::Duration::seconds(30);
 

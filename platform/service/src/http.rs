@@ -31,7 +31,7 @@ pub use client_address::{ClientAddress, ClientNetwork, TrustedProxies, client_be
 pub use cors::AllowedOrigins;
 pub use entity_tag::{EntityTag, IfMatch, IfNoneMatch};
 pub(crate) use layers::BodyReadTimeout;
-pub use layers::{Routine, app};
+pub use layers::app;
 pub use listen::ListenSetting;
 pub use path_id::PathId;
 pub use serve::{BindError, bind, serve};

@@ -1,6 +1,7 @@
 use std::{
     any::Any,
     panic::AssertUnwindSafe,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,11 +13,11 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::poll_immediate};
 use hyper::StatusCode;
 use percent_encoding::percent_decode_str;
 use tower_http::cors::CorsLayer;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, Span, info_span};
 
 use super::{
     HttpSettings, REQUEST_ID, TraceContext, TrustedProxies, client_address, cors,
@@ -26,7 +27,7 @@ use super::{
     trace_context::Caller,
 };
 use crate::{
-    card_number, health,
+    access_token, card_number, health,
     problem::{Problem, kind},
 };
 
@@ -35,11 +36,6 @@ const LONGEST_LOGGED_PATH: usize = 256;
 /// How long [`crate::problem::Json`] waits for a body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BodyReadTimeout(pub Duration);
-
-/// In the extensions of an answer that is the same for whoever asks, and that machines ask for all the time. It is counted
-/// like any other; the access log has it at debug, as it has those of probes.
-#[derive(Debug, Clone, Copy)]
-pub struct Routine;
 
 /// What is around every route, as one layer: each layer more boxes a request's service and its future once more.
 struct Around {
@@ -103,9 +99,10 @@ impl Around {
         let caller = Caller::of(request.headers());
         let server_span = ServerSpan::start(label, route.as_ref().map(MatchedPath::as_str), caller);
         let trace = server_span.context().unwrap_or_else(|| TraceContext::called_by(caller));
-        let span = info_span!("request", trace_id = trace.trace_id());
+        let routine = Routine::at(route.as_ref());
+        let span = if routine == Routine::No { request_span(&trace) } else { Span::none() };
         let request_id = HeaderValue::from_str(trace.trace_id()).ok();
-        request.extensions_mut().insert(trace);
+        request.extensions_mut().insert(trace.clone());
 
         let answering = answer(request).instrument(server_span.span().clone());
         let mut response = answering.instrument(span.clone()).await;
@@ -120,24 +117,26 @@ impl Around {
         let took = began.elapsed();
         server_span.answered(response.status());
         self.metrics.count(label, route.as_ref(), response.status(), took);
-        let is_routine = response.extensions().get::<Routine>().is_some()
-            || route.is_some_and(|route| health::is_probe(route.as_str()));
         let (status, milliseconds) = (response.status().as_u16(), took.as_millis() as u64);
-        span.in_scope(|| {
-            if is_routine {
-                tracing::debug!(%method, path, status, milliseconds, "answered");
-            } else {
-                tracing::info!(%method, path, status, milliseconds, "answered");
-            }
-        });
+        if routine.includes(response.status()) {
+            tracing::debug!(trace_id = trace.trace_id(), %method, path, status, milliseconds, "answered");
+        } else {
+            let span = if span.is_none() { request_span(&trace) } else { span };
+            span.in_scope(|| tracing::info!(%method, path, status, milliseconds, "answered"));
+        }
         response
     }
 
     async fn answer(&self, mut request: Request, next: Next) -> Response {
         self.body_limit.apply(&mut request);
         request.extensions_mut().insert(self.body_read_timeout);
-        let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
-        match tokio::time::timeout(self.request_timeout, answering).await {
+        let mut answering = pin!(AssertUnwindSafe(next.run(request)).catch_unwind());
+        // What is answered at once needs no clock.
+        let answered = match poll_immediate(&mut answering).await {
+            Some(answered) => Ok(answered),
+            None => tokio::time::timeout(self.request_timeout, answering).await,
+        };
+        match answered {
             Ok(Ok(response)) => response,
             Ok(Err(payload)) => after_panic(payload.as_ref()),
             Err(_) => {
@@ -146,6 +145,38 @@ impl Around {
             }
         }
     }
+}
+
+/// What machines ask for all the time. No span of the log is around it, and the access log has it at debug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Routine {
+    No,
+    Probe,
+    /// Whoever checks tokens asks for it, and it is the same for everybody.
+    KeySet,
+}
+
+impl Routine {
+    fn at(route: Option<&MatchedPath>) -> Self {
+        match route.map(MatchedPath::as_str) {
+            Some(access_token::KEY_SET_PATH) => Self::KeySet,
+            Some(route) if health::is_probe(route) => Self::Probe,
+            _ => Self::No,
+        }
+    }
+
+    fn includes(self, answered: StatusCode) -> bool {
+        match self {
+            Self::No => false,
+            // Whoever probes acts on what it is told.
+            Self::Probe => true,
+            Self::KeySet => answered.is_success(),
+        }
+    }
+}
+
+fn request_span(trace: &TraceContext) -> Span {
+    info_span!("request", trace_id = trace.trace_id())
 }
 
 fn after_panic(payload: &(dyn Any + Send)) -> Response {

@@ -1,7 +1,7 @@
 use std::{future::pending, time::Duration};
 
 use axum::{
-    Extension, Router,
+    Router,
     body::Body,
     http::{Method, Request},
     routing::{get, post},
@@ -10,7 +10,8 @@ use fixtures::recording;
 use futures_util::stream;
 use serde::Deserialize;
 use service::{
-    http::{self, HttpSettings, Routine, TraceContext},
+    access_token::KEY_SET_PATH,
+    http::{self, HttpSettings, TraceContext},
     problem::Json,
     telemetry::Metrics,
 };
@@ -28,7 +29,7 @@ fn app() -> Router {
     };
     let router = Router::new()
         .route("/trace/{name}", get(async |trace: TraceContext| trace.traceparent))
-        .route("/keys", get(async || (Extension(Routine), "the same for all")))
+        .route(KEY_SET_PATH, get(async || "the same for all"))
         .route("/readyz", get(async || "ready"))
         .route("/panics", get(async |method: Method| assert_ne!(method, Method::GET, "hunter2")))
         .route("/hangs", get(async || pending::<()>().await))
@@ -115,11 +116,11 @@ async fn metrics_are_labelled_by_route_and_never_by_what_a_stranger_sends() {
 async fn what_machines_ask_for_all_the_time_is_counted_and_in_the_access_log_at_debug() {
     let (app, metrics) = (app(), Metrics::start("test").unwrap());
     recording::begin();
-    for path in ["/keys", "/readyz", "/trace/x"] {
+    for path in [KEY_SET_PATH, "/readyz", "/trace/x"] {
         assert_eq!(fetch(&app, path).await.status(), 200);
     }
     // A refusal is nothing that is asked for all the time.
-    assert_eq!(ask(&app, Request::post("/keys").body(Body::empty()).unwrap()).await.status(), 405);
+    assert_eq!(ask(&app, Request::post(KEY_SET_PATH).body(Body::empty()).unwrap()).await.status(), 405);
 
     let log = recording::log();
     let logged = |path: &str| {
@@ -127,8 +128,12 @@ async fn what_machines_ask_for_all_the_time_is_counted_and_in_the_access_log_at_
         let lines = log.lines().filter(|line| line.contains("answered") && line.contains(&path));
         lines.map(|line| line.split_whitespace().nth(1).unwrap()).collect::<Vec<_>>()
     };
-    assert_eq!(logged("/keys"), ["DEBUG", "INFO"], "{log}");
+    assert_eq!(logged(KEY_SET_PATH), ["DEBUG", "INFO"], "{log}");
     assert_eq!(logged("/readyz"), ["DEBUG"], "{log}");
     assert_eq!(logged("/trace/x"), ["INFO"], "{log}");
-    assert!(metrics.render().contains(r#"http_requests_total{method="GET",route="/keys",status="200"} 1"#));
+    let counted = format!(r#"http_requests_total{{method="GET",route="{KEY_SET_PATH}",status="200"}} 1"#);
+    assert!(metrics.render().contains(&counted));
+    // Each says which request it was.
+    let ids = log.lines().filter(|line| line.contains("answered") && line.contains("trace_id=")).count();
+    assert_eq!(ids, 4, "{log}");
 }

@@ -1,12 +1,11 @@
 use std::sync::Arc;
 
 use axum::{
-    Extension,
     extract::State,
     http::{HeaderName, header},
     response::IntoResponse,
 };
-use service::{access_token::JwkSet, http::Routine};
+use service::access_token::JwkSet;
 
 use crate::{SigningKeys, Store};
 
@@ -25,7 +24,7 @@ const HEADERS: [(HeaderName, &str); 2] =
         headers(("cache-control" = String, description = "`public, max-age=600`"))))
 )]
 pub(super) async fn keys(State((keys, store)): State<(SigningKeys, Arc<Store>)>) -> impl IntoResponse {
-    (Extension(Routine), HEADERS, keys.published(store.now()).document.clone())
+    (HEADERS, keys.published(store.now()).document.clone())
 }
 
 #[cfg(test)]
