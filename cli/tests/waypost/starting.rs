@@ -125,6 +125,8 @@ async fn services_that_have_started_finish_where_the_process_is_stopped_while_an
         ("WORKER_ADMIN_LISTEN", "127.0.0.1:0"),
         ("AUTH_ADMIN_LISTEN", "127.0.0.1:0"),
         ("AUTH_WORKER_ADMIN_LISTEN", "127.0.0.1:0"),
+        // Much is said in the end, so that it is put off.
+        ("RUST_LOG", "trace"),
     ]);
     let mut child =
         waypost(&["run", "all"], &environment).envs(fixtures::auth_keys()).stderr(Stdio::piped()).spawn().unwrap();
@@ -140,4 +142,7 @@ async fn services_that_have_started_finish_where_the_process_is_stopped_while_an
     assert_eq!(status.code(), Some(0), "{rest:#?}");
     assert!(rest.iter().any(|line| line.contains("finishing what is in hand")), "{rest:#?}");
     assert!(!rest.iter().any(|line| line.contains("stopping hard")), "{rest:#?}");
+    // What was said last was written, too.
+    let last = rest.iter().rposition(|line| line.contains("stopped: nothing is left in hand"));
+    assert!(last.is_some(), "{:#?}", rest.last());
 }

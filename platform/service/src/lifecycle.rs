@@ -129,6 +129,7 @@ impl Lifecycle {
         } else if !cut_short.is_empty() {
             Outcome::CutShort(cut_short)
         } else {
+            tracing::info!("stopped: nothing is left in hand");
             Outcome::Finished
         }
     }
