@@ -1,8 +1,10 @@
 use std::{
     any::Any,
+    future::poll_fn,
     panic::AssertUnwindSafe,
     pin::pin,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -13,9 +15,10 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use futures_util::{FutureExt, future::poll_immediate};
+use futures_util::FutureExt;
 use hyper::StatusCode;
 use percent_encoding::percent_decode_str;
+use tokio::time::sleep;
 use tower_http::cors::CorsLayer;
 use tracing::{Instrument, Span, info_span};
 
@@ -130,21 +133,31 @@ impl Around {
     async fn answer(&self, mut request: Request, next: Next) -> Response {
         self.body_limit.apply(&mut request);
         request.extensions_mut().insert(self.body_read_timeout);
-        let mut answering = pin!(AssertUnwindSafe(next.run(request)).catch_unwind());
-        // What is answered at once needs no clock.
-        let answered = match poll_immediate(&mut answering).await {
-            Some(answered) => Ok(answered),
-            None => tokio::time::timeout(self.request_timeout, answering).await,
-        };
-        match answered {
-            Ok(Ok(response)) => response,
-            Ok(Err(payload)) => after_panic(payload.as_ref()),
-            Err(_) => {
+        let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
+        match within(self.request_timeout, answering).await {
+            Some(Ok(response)) => response,
+            Some(Err(payload)) => after_panic(payload.as_ref()),
+            None => {
                 tracing::warn!("no answer within {} s", self.request_timeout.as_secs_f32());
                 Problem::new(&kind::TIMEOUT).retry_after(Duration::from_secs(1)).into_response()
             }
         }
     }
+}
+
+/// `None` where it takes longer. What is answered at once needs no clock, so there is none before it has to wait.
+async fn within<F: Future>(limit: Duration, answering: F) -> Option<F::Output> {
+    let (mut answering, mut clock) = (pin!(answering), pin!(None));
+    poll_fn(|context| {
+        if let Poll::Ready(answer) = answering.as_mut().poll(context) {
+            return Poll::Ready(Some(answer));
+        }
+        if clock.is_none() {
+            clock.set(Some(sleep(limit)));
+        }
+        clock.as_mut().as_pin_mut().map_or(Poll::Pending, |clock| clock.poll(context).map(|()| None))
+    })
+    .await
 }
 
 /// What machines ask for all the time. No span of the log is around it, and the access log has it at debug.
