@@ -131,7 +131,7 @@ fn every_metric_that_the_platform_names_is_on_its_page_and_none_else() {
         "platform/service/src/access_token/published.rs",
         "platform/service/src/access_token/refused.rs",
         "platform/service/src/cache.rs",
-        "platform/service/src/http/layers.rs",
+        "platform/service/src/http/request_metrics.rs",
         "platform/service/src/http/serve.rs",
         "platform/service/src/rate_limit/limiter.rs",
         "platform/service/src/redis/connection.rs",
