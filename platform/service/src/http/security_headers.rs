@@ -19,8 +19,6 @@ const OVER_TLS: &str = "max-age=31536000; includeSubDomains";
 
 /// `over_tls`: whether the client asked over TLS.
 pub(super) fn add_to(headers: &mut HeaderMap, over_tls: bool) {
-    // With the request's id; one by one they would have the map grow more than once.
-    headers.reserve(EVERYWHERE.len() + 1);
     for (name, value) in EVERYWHERE {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }

@@ -8,8 +8,8 @@
 //! takes two calls more.
 //!
 //! Invariant: as long as there is something to write, there is a thread that writes or will within [`PUT_OFF`]. What a process
-//! has to say is out when it has called [`LineWriter::flush`]; one that is killed lacks the lines of that moment, none of
-//! which was a warning. Lines are whole, and those of one thread in their order.
+//! has to say is out when it has called [`LineWriter::flush`]; one that is killed lacks the lines of that moment, and a
+//! warning only if a call of the system was under way. Lines are whole, and those of one thread in their order.
 
 use std::{
     io::{self, Write},
@@ -56,12 +56,7 @@ const PUT_OFF: Duration = Duration::from_millis(2);
 
 impl<O: Write + Send + 'static> LineWriter<O> {
     pub fn new(out: O) -> Self {
-        let shared = Arc::new(Shared {
-            out: Mutex::new(out),
-            waiting: Mutex::default(),
-            taken_up: Condvar::new(),
-            put_off: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::over(out));
         let putting_off = Arc::clone(&shared);
         let started = thread::Builder::new().name("log".to_owned()).spawn(move || putting_off.write_what_is_put_off());
         // Without that thread nothing is put off.
@@ -86,6 +81,10 @@ impl<O: Write> LineWriter<O> {
 }
 
 impl<O: Write> Shared<O> {
+    fn over(out: O) -> Self {
+        Self { out: Mutex::new(out), waiting: Mutex::default(), taken_up: Condvar::new(), put_off: Condvar::new() }
+    }
+
     fn write_line(&self, line: &[u8], may_wait: bool) {
         let mut waiting = lock(&self.waiting);
         while waiting.is_written && waiting.lines.len() >= MOST_WAITING {
@@ -206,6 +205,14 @@ mod tests {
         (Arc::new(LineWriter::new(out)), reader)
     }
 
+    /// One that puts off whatever may wait, and whose thread comes too late: it has none.
+    fn a_busy_writer() -> (Arc<LineWriter<PipeWriter>>, PipeReader) {
+        let (reader, out) = pipe().unwrap();
+        let shared = Shared::over(out);
+        lock(&shared.waiting).is_put_off = true;
+        (Arc::new(LineWriter(Arc::new(shared))), reader)
+    }
+
     impl LineWriter<PipeWriter> {
         fn info(&self, line: &[u8]) {
             self.0.write_line(line, true);
@@ -217,11 +224,6 @@ mod tests {
 
         fn waiting(&self) -> MutexGuard<'_, Waiting> {
             lock(&self.0.waiting)
-        }
-
-        /// As if it had been busy until now, and the thread that writes later were late.
-        fn put_off(&self) {
-            self.waiting().is_put_off = true;
         }
     }
 
@@ -314,8 +316,7 @@ mod tests {
 
     #[test]
     fn a_warning_takes_with_it_what_was_put_off_before() {
-        let (writer, reader) = a_writer();
-        writer.put_off();
+        let (writer, reader) = a_busy_writer();
         writer.info(b"first\n");
         assert_eq!(writer.waiting().lines, b"first\n");
         writer.warn(b"second\n");
@@ -326,9 +327,8 @@ mod tests {
 
     #[test]
     fn no_more_is_put_off_than_there_may_be() {
-        let (writer, reader) = a_writer();
+        let (writer, reader) = a_busy_writer();
         let reading = thread::spawn(move || lines(reader));
-        writer.put_off();
         let line = [&b"z".repeat(999)[..], b"\n"].concat();
         for _ in 0..1_000 {
             writer.info(&line);
@@ -340,9 +340,9 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_by_a_process_that_flushes_in_the_end() {
-        let (writer, reader) = a_writer();
-        writer.put_off();
+        let (writer, reader) = a_busy_writer();
         writer.info(b"the last\n");
+        assert!(!writer.waiting().lines.is_empty());
         writer.flush();
         assert!(writer.waiting().lines.is_empty());
 
