@@ -1,7 +1,8 @@
 //! The one algorithm, by ring, for the library that knows the format of tokens.
 //!
 //! That library finds its cryptography in a place that is the process's. Without one of its own features it has none
-//! there, so no other algorithm is even compiled in.
+//! there, so no other algorithm is even compiled in. It only checks: it would read the private key for each token again, which
+//! costs as much as a signature, so [`super::SigningKey`] signs.
 
 use std::sync::Once;
 
@@ -10,10 +11,10 @@ use jsonwebtoken::{
     crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
     errors::{Error, ErrorKind},
 };
-use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
-use signature::{Signer, Verifier};
+use ring::signature::{ED25519, UnparsedPublicKey};
+use signature::Verifier;
 
-/// Before anything is signed or checked; the first call does it.
+/// Before anything is checked; the first call does it.
 pub(super) fn provide() {
     static PROVIDER: CryptoProvider =
         CryptoProvider { signer_factory: signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
@@ -25,15 +26,8 @@ pub(super) fn provide() {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the library's signature")]
-fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
-    match (algorithm, key.family()) {
-        (Algorithm::EdDSA, AlgorithmFamily::Ed) => {
-            // Unchecked is what ring calls a file without the public key, as OpenSSL writes it.
-            let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.as_bytes());
-            Ok(Box::new(Signing(pair.map_err(|_| ErrorKind::InvalidEddsaKey)?)))
-        }
-        _ => Err(ErrorKind::InvalidAlgorithm.into()),
-    }
+fn signer(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
+    Err(ErrorKind::InvalidAlgorithm.into())
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the library's signature")]
@@ -44,20 +38,7 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
     }
 }
 
-struct Signing(Ed25519KeyPair);
 struct Verifying(Vec<u8>);
-
-impl Signer<Vec<u8>> for Signing {
-    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
-        Ok(self.0.sign(message).as_ref().to_vec())
-    }
-}
-
-impl JwtSigner for Signing {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::EdDSA
-    }
-}
 
 impl Verifier<Vec<u8>> for Verifying {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {

@@ -7,7 +7,7 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
+use jsonwebtoken::DecodingKey;
 use ring::{
     rand::SystemRandom,
     signature::{Ed25519KeyPair, KeyPair},
@@ -17,7 +17,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::{claims::Claims, ed25519, verifier::TYPE};
+use super::{
+    claims::Claims,
+    verifier::{ALGORITHM, TYPE},
+};
 
 /// Why a key is no good. Says what it should be, never what it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +31,9 @@ pub struct UnfitKey;
 #[derive(Clone)]
 pub struct SigningKey {
     public: PublicKey,
-    private: EncodingKey,
+    private: Arc<Ed25519KeyPair>,
+    /// Of all its tokens, in base64url.
+    header: Arc<str>,
 }
 
 /// A public key with its id: the thumbprint of RFC 7638, so that one key has one id wherever it is kept.
@@ -93,9 +98,11 @@ impl SigningKey {
     }
 
     fn from_der(der: &[u8]) -> Result<Self, UnfitKey> {
+        // Unchecked is what ring calls a file without the public key, as OpenSSL writes it.
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| UnfitKey)?;
-        let x = pair.public_key().as_ref().try_into().map_err(|_| UnfitKey)?;
-        Ok(Self { public: PublicKey::new(x), private: EncodingKey::from_ed_der(der) })
+        let public = PublicKey::new(pair.public_key().as_ref().try_into().map_err(|_| UnfitKey)?);
+        let header = format!(r#"{{"typ":"{TYPE}","alg":"{ALGORITHM}","kid":"{}"}}"#, public.id);
+        Ok(Self { public, private: Arc::new(pair), header: URL_SAFE_NO_PAD.encode(header).into() })
     }
 
     pub fn public(&self) -> &PublicKey {
@@ -106,12 +113,13 @@ impl SigningKey {
         &self.public.id
     }
 
-    /// The token that says these claims.
-    pub fn sign(&self, claims: &Claims) -> Result<SecretString, jsonwebtoken::errors::Error> {
-        ed25519::provide();
-        let header =
-            Header { typ: Some(TYPE.to_owned()), kid: Some(self.id().to_owned()), ..Header::new(Algorithm::EdDSA) };
-        jsonwebtoken::encode(&header, claims, &self.private).map(SecretString::from)
+    /// The token that says these claims (RFC 7515, 7.1).
+    pub fn sign(&self, claims: &Claims) -> Result<SecretString, serde_json::Error> {
+        let mut token = format!("{}.{}", self.header, URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims)?));
+        let signature = self.private.sign(token.as_bytes());
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        Ok(SecretString::from(token))
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 
 /// The `typ` of an access token (RFC 9068).
 pub(super) const TYPE: &str = "at+jwt";
-const ALGORITHM: &str = "EdDSA";
+pub(super) const ALGORITHM: &str = "EdDSA";
 
 /// A token of ours has some 700 bytes.
 const LONGEST: usize = 4_096;
