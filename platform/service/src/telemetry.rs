@@ -8,12 +8,14 @@
 //! may hold more than a trace should (a statement, an address) can't get into one by being logged.
 
 mod collector;
+mod in_request;
 mod json_lines;
 mod line_writer;
 mod logging;
 mod metrics;
 pub(crate) mod traces;
 
+pub(crate) use self::in_request::in_request;
 use tracing_subscriber::{Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use self::{

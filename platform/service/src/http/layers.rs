@@ -20,7 +20,7 @@ use hyper::StatusCode;
 use percent_encoding::percent_decode_str;
 use tokio::time::sleep;
 use tower_http::cors::CorsLayer;
-use tracing::{Instrument, Span, info_span};
+use tracing::Instrument;
 
 use super::{
     HttpSettings, REQUEST_ID, TraceContext, TrustedProxies, client_address, cors,
@@ -32,6 +32,7 @@ use super::{
 use crate::{
     access_token, card_number, health,
     problem::{Problem, kind},
+    telemetry::in_request,
 };
 
 const LONGEST_LOGGED_PATH: usize = 256;
@@ -102,13 +103,11 @@ impl Around {
         let caller = Caller::of(request.headers());
         let server_span = ServerSpan::start(label, route.as_ref().map(MatchedPath::as_str), caller);
         let trace = server_span.context().unwrap_or_else(|| TraceContext::called_by(caller));
-        let routine = Routine::at(route.as_ref());
-        let span = if routine == Routine::No { request_span(&trace) } else { Span::none() };
         let request_id = HeaderValue::from_str(trace.trace_id()).ok();
         request.extensions_mut().insert(trace.clone());
 
         let answering = answer(request).instrument(server_span.span().clone());
-        let mut response = answering.instrument(span.clone()).await;
+        let mut response = in_request(trace.clone(), answering).await;
 
         if let Some(id) = request_id {
             response.headers_mut().insert(REQUEST_ID, id);
@@ -120,12 +119,11 @@ impl Around {
         let took = began.elapsed();
         server_span.answered(response.status());
         self.metrics.count(label, route.as_ref(), response.status(), took);
-        let (status, milliseconds) = (response.status().as_u16(), took.as_millis() as u64);
-        if routine.includes(response.status()) {
-            tracing::debug!(trace_id = trace.trace_id(), %method, path, status, milliseconds, "answered");
+        let (trace_id, status, milliseconds) = (trace.trace_id(), response.status().as_u16(), took.as_millis() as u64);
+        if is_routine(route.as_ref(), response.status()) {
+            tracing::debug!(trace_id, %method, path, status, milliseconds, "answered");
         } else {
-            let span = if span.is_none() { request_span(&trace) } else { span };
-            span.in_scope(|| tracing::info!(%method, path, status, milliseconds, "answered"));
+            tracing::info!(trace_id, %method, path, status, milliseconds, "answered");
         }
         response
     }
@@ -160,36 +158,14 @@ async fn within<F: Future>(limit: Duration, answering: F) -> Option<F::Output> {
     .await
 }
 
-/// What machines ask for all the time. No span of the log is around it, and the access log has it at debug.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Routine {
-    No,
-    Probe,
-    /// Whoever checks tokens asks for it, and it is the same for everybody.
-    KeySet,
-}
-
-impl Routine {
-    fn at(route: Option<&MatchedPath>) -> Self {
-        match route.map(MatchedPath::as_str) {
-            Some(access_token::KEY_SET_PATH) => Self::KeySet,
-            Some(route) if health::is_probe(route) => Self::Probe,
-            _ => Self::No,
-        }
+/// What machines ask for all the time: probes, on whose answers somebody acts, and the keys that tokens are checked with, which
+/// are the same for everybody. Of these a refusal is nothing that happens all the time.
+fn is_routine(route: Option<&MatchedPath>, answered: StatusCode) -> bool {
+    match route.map(MatchedPath::as_str) {
+        Some(access_token::KEY_SET_PATH) => answered.is_success(),
+        Some(route) => health::is_probe(route),
+        None => false,
     }
-
-    fn includes(self, answered: StatusCode) -> bool {
-        match self {
-            Self::No => false,
-            // Whoever probes acts on what it is told.
-            Self::Probe => true,
-            Self::KeySet => answered.is_success(),
-        }
-    }
-}
-
-fn request_span(trace: &TraceContext) -> Span {
-    info_span!("request", trace_id = trace.trace_id())
 }
 
 fn after_panic(payload: &(dyn Any + Send)) -> Response {

@@ -1,8 +1,8 @@
 //! Log lines for machines: one object of JSON for each event.
 //!
-//! They say what the library's own JSON format says. But that one makes a tree of the fields of a span, and reads them back
-//! from their JSON for every event in it, to write them again; here they are written once and copied as they lie, because
-//! every request has a span and a line.
+//! They say what the library's own JSON format says, and whose request it is. But that one makes a tree of the fields of a
+//! span, and reads them back from their JSON for every event in it, to write them again; here they are written once and
+//! copied as they lie.
 
 use std::fmt::{self, Debug, Write};
 
@@ -21,6 +21,8 @@ use tracing_subscriber::{
     },
     registry::LookupSpan,
 };
+
+use super::in_request::with_trace_id;
 
 /// Events as lines.
 pub(super) struct JsonLines;
@@ -68,6 +70,7 @@ where
         event.record(&mut fields);
         fields.written?;
         entry(&mut writer, "target", event.metadata().target())?;
+        with_trace_id(|id| entry(&mut writer, "trace_id", id))?;
 
         let explicit = event.parent().and_then(|id| context.span(id));
         if let Some(span) = explicit.or_else(|| context.lookup_current()) {

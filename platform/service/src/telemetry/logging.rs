@@ -16,6 +16,7 @@ use tracing_subscriber::{
 
 use super::{
     BoxedLayer,
+    in_request::TextLines,
     json_lines::{JsonLines, SpanFields},
     line_writer::{Line, LineWriter},
     traces,
@@ -94,7 +95,8 @@ pub(super) fn layer(settings: &TelemetrySettings) -> BoxedLayer {
             filtered(layer, &settings.filter)
         }
         LogFormat::Text => {
-            filtered(fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(ToStderr), &settings.filter)
+            let lines = TextLines(fmt::format().with_ansi(io::stderr().is_terminal()));
+            filtered(fmt::layer().event_format(lines).with_writer(ToStderr), &settings.filter)
         }
     }
 }

@@ -1,0 +1,129 @@
+//! Which request a log line is of.
+//!
+//! Whatever is logged while a request is answered holds its trace id. A span of the log would say as much, and costs more: it
+//! is entered and left whenever the request's task goes on, and sqlx enters it again in three places around each statement,
+//! each time by way of everything that listens to spans. So the id is a value of the task, read where a line is written.
+//!
+//! What a request starts on another task or thread is not in it, as with a span.
+
+use std::fmt;
+
+use tracing::{Event, Subscriber};
+use tracing_subscriber::{
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::{Format, Full, Writer},
+    },
+    registry::LookupSpan,
+};
+
+use crate::http::TraceContext;
+
+tokio::task_local! {
+    static TRACE: TraceContext;
+}
+
+/// What `answering` logs is of this trace.
+pub(crate) async fn in_request<F: Future>(trace: TraceContext, answering: F) -> F::Output {
+    TRACE.scope(trace, answering).await
+}
+
+/// Writes the trace id, where there is one.
+pub(super) fn with_trace_id(write: impl FnOnce(&str) -> fmt::Result) -> fmt::Result {
+    TRACE.try_with(|trace| write(trace.trace_id())).unwrap_or(Ok(()))
+}
+
+/// Events as lines for people: the library's own, with the request's trace id in the end.
+pub(super) struct TextLines(pub Format<Full>);
+
+impl<S, N> FormatEvent<S, N> for TextLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        writer.write_str(line.trim_end_matches('\n'))?;
+        with_trace_id(|id| write!(writer, " trace_id={id}"))?;
+        writer.write_char('\n')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use tokio::task::yield_now;
+    use tracing_subscriber::{Layer, Registry, fmt, layer::SubscriberExt};
+
+    use super::*;
+    use crate::telemetry::json_lines::{JsonLines, SpanFields};
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Two requests that take turns on one thread, and a line of neither.
+    fn log(layer: impl Layer<Registry> + Send + Sync, traces: [&TraceContext; 2]) {
+        let request = async |trace: &TraceContext, name| {
+            in_request(trace.clone(), async {
+                tracing::info!(name, "begun");
+                yield_now().await;
+                tracing::info!(name, "ended");
+            })
+            .await;
+        };
+        let both = async {
+            tokio::join!(request(traces[0], "first"), request(traces[1], "second"));
+            tracing::info!("of no request");
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        tracing::subscriber::with_default(Registry::default().with(layer), || runtime.block_on(both));
+    }
+
+    #[test]
+    fn each_line_says_which_request_it_is_of_and_no_other_says_so() {
+        let traces = [&TraceContext::start(), &TraceContext::start()];
+        let json = |name: &str, trace: &TraceContext| {
+            let said = format!(r#""name":"{name}","target""#);
+            (said, format!(r#","trace_id":"{}"}}"#, trace.trace_id()))
+        };
+        let text = |name: &str, trace: &TraceContext| {
+            (format!("name=\"{name}\""), format!("name=\"{name}\" trace_id={}", trace.trace_id()))
+        };
+        let (machines, people) = (Written::default(), Written::default());
+        let (to_machines, to_people) = (machines.clone(), people.clone());
+        let lines = fmt::layer().fmt_fields(SpanFields).event_format(JsonLines);
+        log(lines.with_writer(move || to_machines.clone()), traces);
+        let lines = fmt::layer().event_format(TextLines(fmt::format().with_ansi(false)));
+        log(lines.with_writer(move || to_people.clone()), traces);
+        check(&machines, &[json("first", traces[0]), json("second", traces[1])]);
+        check(&people, &[text("first", traces[0]), text("second", traces[1])]);
+    }
+
+    /// Of each request what its lines hold, and what they end with.
+    fn check(written: &Written, requests: &[(String, String)]) {
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 5, "{lines:?}");
+        for (said, end) in requests {
+            let of_it: Vec<_> = lines.iter().filter(|line| line.contains(said.as_str())).collect();
+            assert_eq!(of_it.len(), 2, "{text}");
+            assert!(of_it.iter().all(|line| line.ends_with(end.as_str())), "{text}");
+        }
+        assert!(lines[4].contains("of no request") && !lines[4].contains("trace_id"), "{}", lines[4]);
+    }
+}
