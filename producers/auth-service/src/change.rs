@@ -41,7 +41,7 @@ pub(crate) struct Change<'a> {
 }
 
 impl Store {
-    /// `relay` is woken after each commit that has an event; what `cache` keeps of an account is forgotten after each that
+    /// `relay` is woken after each commit that has an event; what `cache` keeps of an account is forgotten with each that
     /// changes it.
     pub fn new(pool: PgPool, relay: Wake, clock: Clock, cache: Cache) -> Self {
         Self { pool, clock, relay, cache }
@@ -68,6 +68,18 @@ impl Store {
     /// holds up that account's change only.
     pub(crate) async fn begin_in_background<'a>(&'a self, origin: &'a Origin) -> Result<Change<'a>, Failure> {
         Ok(self.change(self.pool.begin_with("BEGIN; SET LOCAL lock_timeout = '5s'").await?, origin))
+    }
+
+    /// Each key once, by its last version, and those of one version together.
+    async fn forget(&self, stale: Vec<(String, Version)>) {
+        let last: BTreeMap<_, _> = stale.into_iter().collect();
+        let mut together: BTreeMap<Version, Vec<&str>> = BTreeMap::new();
+        for (key, version) in &last {
+            together.entry(*version).or_default().push(key);
+        }
+        for (version, keys) in together {
+            self.cache.del(&keys, version).await;
+        }
     }
 
     fn change<'a>(&'a self, transaction: PgTransaction<'static>, origin: &'a Origin) -> Change<'a> {
@@ -192,19 +204,12 @@ impl Change<'_> {
 
     pub async fn commit(self) -> Result<(), Failure> {
         let Self { transaction, emitted, stale, store, .. } = self;
-        transaction.commit().await?;
+        // Both at once, since each is a wait. What is forgotten too early does not come back: what a reader of the old row
+        // keeps meanwhile is older than the version that was left behind. Where the commit fails, nothing is kept for a while.
+        let (committed, ()) = tokio::join!(transaction.commit(), store.forget(stale));
+        committed?;
         if emitted {
             store.relay.wake();
-        }
-        // Not before: whoever read the old row meanwhile would put it back. Each is forgotten once, by its last version, and
-        // those of one version go together.
-        let last: BTreeMap<_, _> = stale.into_iter().collect();
-        let mut together: BTreeMap<Version, Vec<&str>> = BTreeMap::new();
-        for (key, version) in &last {
-            together.entry(*version).or_default().push(key);
-        }
-        for (version, keys) in together {
-            store.cache.del(&keys, version).await;
         }
         Ok(())
     }
