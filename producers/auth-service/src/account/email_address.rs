@@ -1,6 +1,6 @@
 //! One spelling for one mailbox, so that an index can say who registered first.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use schemas::Email;
@@ -31,7 +31,7 @@ const MAX_LOCAL: usize = 64;
 
 impl EmailAddress {
     pub fn parse(text: &str) -> Result<Self, InvalidEmailAddress> {
-        let text: String = text.trim().nfc().collect();
+        let text = composed(text.trim());
         let (local, domain) = text.split_once('@').ok_or(InvalidEmailAddress::Shape)?;
         if domain.contains('@') {
             return Err(InvalidEmailAddress::Shape);
@@ -55,9 +55,18 @@ impl EmailAddress {
     }
 }
 
+/// In NFC, which ASCII is as it stands.
+fn composed(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() { text.into() } else { text.nfc().collect::<String>().into() }
+}
+
 fn normal_local(local: &str) -> Result<String, InvalidEmailAddress> {
-    // Letter by letter: lower-casing a word gives a sigma at its end another form than the lower-case word has.
-    let lower: String = local.chars().flat_map(char::to_lowercase).nfc().collect();
+    let lower = if local.is_ascii() {
+        local.to_ascii_lowercase()
+    } else {
+        // Letter by letter: lower-casing a word gives a sigma at its end another form than the lower-case word has.
+        local.chars().flat_map(char::to_lowercase).nfc().collect()
+    };
     if lower.len() > MAX_LOCAL {
         return Err(InvalidEmailAddress::TooLong);
     }

@@ -49,7 +49,7 @@ const AT_A_TIME: i64 = 10;
 /// Requests of other instances that have stopped, and those that are to be tried again, are found by looking.
 const LOOK_EVERY: StdDuration = StdDuration::from_secs(1);
 /// Those that are written close together are taken together: looking costs the database as much as a request does.
-const GATHER: StdDuration = StdDuration::from_millis(20);
+const GATHER: StdDuration = StdDuration::from_millis(50);
 const MEASURE_EVERY: StdDuration = StdDuration::from_secs(10);
 const MOST_ATTEMPTS: i32 = 10;
 const LONGEST_WAIT: Duration = Duration::hours(1);
