@@ -81,7 +81,8 @@ impl Scenario for Api {
             endpoints::own_sessions(&readers, reads),
             endpoints::users(&readers, reads),
             endpoints::audit(&readers, reads),
-            endpoints::keys(reads),
+            // As long as the others take, which have more to do.
+            endpoints::keys(10 * reads),
             endpoints::refresh(&readers, endpoints::sessions(ground, &kept).await?, writes),
             endpoints::log_out(&own, &bare, writes),
             endpoints::verify(ground, &once, &others, writes).await?,
