@@ -86,7 +86,8 @@ impl Scenario for Api {
             endpoints::refresh(&readers, endpoints::sessions(ground, &kept).await?, writes),
             endpoints::log_out(&own, &bare, writes),
             endpoints::verify(ground, &once, &others, writes).await?,
-            endpoints::forgot(writes),
+            // A single statement.
+            endpoints::forgot(3 * writes),
         ];
         let mut runs = measure_all(ground, service.address, DATABASE, pairs, round).await?;
         service.stop().await?;

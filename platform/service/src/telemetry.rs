@@ -15,9 +15,9 @@ mod logging;
 mod metrics;
 pub(crate) mod traces;
 
-pub(crate) use self::in_request::in_request;
 use tracing_subscriber::{Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
 
+pub(crate) use self::in_request::in_request;
 pub use self::{
     logging::{LogFormat, TelemetrySettings, flush_logs},
     metrics::Metrics,
