@@ -10,6 +10,8 @@
 mod collector;
 mod in_request;
 mod json_lines;
+#[cfg(test)]
+mod kept;
 mod line_writer;
 mod logging;
 mod metrics;

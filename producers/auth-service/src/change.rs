@@ -206,12 +206,15 @@ impl Change<'_> {
         let Self { transaction, emitted, stale, store, .. } = self;
         // Both at once, since each is a wait. What is forgotten too early does not come back: what a reader of the old row
         // keeps meanwhile is older than the version that was left behind. Where the commit fails, nothing is kept for a while.
-        let (committed, ()) = tokio::join!(transaction.commit(), store.forget(stale));
-        committed?;
-        if emitted {
-            store.relay.wake();
-        }
-        Ok(())
+        let committing = async {
+            transaction.commit().await?;
+            if emitted {
+                store.relay.wake();
+            }
+            Ok(())
+        };
+        let (committed, ()) = tokio::join!(committing, store.forget(stale));
+        committed
     }
 }
 

@@ -52,29 +52,20 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-    };
-
+    use axum::{Router, body::Body, extract::Request, routing::get};
     use tokio::task::yield_now;
+    use tower::ServiceExt;
     use tracing_subscriber::{Layer, Registry, fmt, layer::SubscriberExt};
 
     use super::*;
-    use crate::telemetry::json_lines::{JsonLines, SpanFields};
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::{
+        http::{HttpSettings, app},
+        settings::Env,
+        telemetry::{
+            json_lines::{JsonLines, SpanFields},
+            kept::Kept,
+        },
+    };
 
     /// Two requests that take turns on one thread, and a line of neither.
     fn log(layer: impl Layer<Registry> + Send + Sync, traces: [&TraceContext; 2]) {
@@ -104,19 +95,36 @@ mod tests {
         let text = |name: &str, trace: &TraceContext| {
             (format!("name=\"{name}\""), format!("name=\"{name}\" trace_id={}", trace.trace_id()))
         };
-        let (machines, people) = (Written::default(), Written::default());
-        let (to_machines, to_people) = (machines.clone(), people.clone());
+        let (machines, people) = (Kept::default(), Kept::default());
         let lines = fmt::layer().fmt_fields(SpanFields).event_format(JsonLines);
-        log(lines.with_writer(move || to_machines.clone()), traces);
+        log(lines.with_writer(machines.clone()), traces);
         let lines = fmt::layer().event_format(TextLines(fmt::format().with_ansi(false)));
-        log(lines.with_writer(move || to_people.clone()), traces);
+        log(lines.with_writer(people.clone()), traces);
         check(&machines, &[json("first", traces[0]), json("second", traces[1])]);
         check(&people, &[text("first", traces[0]), text("second", traces[1])]);
     }
 
+    #[test]
+    fn a_handler_logs_as_the_request_that_it_answers() {
+        let kept = Kept::default();
+        let layer = fmt::layer().fmt_fields(SpanFields).event_format(JsonLines).with_writer(kept.clone());
+        let settings = HttpSettings::of_api(&Env::of::<&str, &str>([])).unwrap();
+        let app = app(Router::new().route("/", get(async || tracing::info!("in the handler"))), &settings);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let asking = app.oneshot(Request::new(Body::empty()));
+        let subscriber = Registry::default().with(layer);
+        let answer = tracing::subscriber::with_default(subscriber, || runtime.block_on(asking)).unwrap();
+        let id = answer.headers()["x-request-id"].to_str().unwrap();
+        for said in ["in the handler", "answered"] {
+            let text = kept.text();
+            let line = text.lines().find(|line| line.contains(said)).unwrap();
+            assert_eq!(line.matches(&format!(r#""trace_id":"{id}""#)).count(), 1, "{line}");
+        }
+    }
+
     /// Of each request what its lines hold, and what they end with.
-    fn check(written: &Written, requests: &[(String, String)]) {
-        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    fn check(kept: &Kept, requests: &[(String, String)]) {
+        let text = kept.text();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 5, "{lines:?}");
         for (said, end) in requests {

@@ -178,51 +178,21 @@ impl Write for Escaping<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-    };
+    use std::io;
 
-    use tracing_subscriber::{
-        Layer, Registry,
-        fmt::{self, writer::MakeWriter},
-        layer::SubscriberExt,
-    };
+    use tracing_subscriber::{Layer, Registry, fmt, layer::SubscriberExt};
 
     use super::*;
+    use crate::telemetry::kept::Kept;
 
-    #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Kept {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl<'a> MakeWriter<'a> for Kept {
-        type Writer = Self;
-
-        fn make_writer(&'a self) -> Self {
-            self.clone()
-        }
-    }
-
-    impl Kept {
-        /// Without the time, which is another for each.
-        fn lines(&self) -> Vec<Map<String, Value>> {
-            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-            let without_time = |line: &str| {
-                let mut line: Map<String, Value> = serde_json::from_str(line).unwrap();
-                assert!(line.remove("timestamp").is_some());
-                line
-            };
-            text.lines().map(without_time).collect()
-        }
+    /// Without the time, which is another for each.
+    fn lines(kept: &Kept) -> Vec<Map<String, Value>> {
+        let without_time = |line: &str| {
+            let mut line: Map<String, Value> = serde_json::from_str(line).unwrap();
+            assert!(line.remove("timestamp").is_some());
+            line
+        };
+        kept.text().lines().map(without_time).collect()
     }
 
     fn log() {
@@ -261,9 +231,9 @@ mod tests {
         let own = fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(theirs.clone());
         tracing::subscriber::with_default(Registry::default().with(fast.boxed()), log);
         tracing::subscriber::with_default(Registry::default().with(own.boxed()), log);
-        assert_eq!(ours.lines(), theirs.lines());
-        let text = String::from_utf8(ours.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(lines(&ours), lines(&theirs));
+        let text = ours.text();
         assert!(text.lines().all(|line| line.matches(r#""second":"#).count() <= 1), "{text}");
-        assert!(ours.lines().len() > 10);
+        assert!(lines(&ours).len() > 10);
     }
 }
