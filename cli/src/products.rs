@@ -76,11 +76,11 @@ impl ImportFile {
                 let pool = database.connect_lazy("waypost products");
                 // The relay that makes this week's partition may never have run.
                 partitions::maintain(&pool, OUTBOX, Clock::system().now()).await?;
-                let store = Store::new(pool, Wake::none(), Clock::system());
+                let store = Store::new(pool.clone(), Wake::none(), Clock::system());
                 let report = self.write(&store, &rows).await?;
                 if !self.dry_run && report.wrong.is_empty() {
                     // A relay in another process would find it within a second anyway.
-                    let told = outbox::announce_once(store.pool()).await;
+                    let told = outbox::announce_once(&pool).await;
                     told.context("all of it is imported; a relay could not be told at once")?;
                 }
                 report

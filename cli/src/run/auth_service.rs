@@ -48,7 +48,7 @@ impl AuthService {
         let redis = connect_redis(lifecycle, settings.redis).await;
         let limiter = RateLimiter::new(settings.limits, &pseudonyms.derive("rate limits"), redis.clone());
         let cache = Cache::new(USER_CACHE, redis.clone(), settings.cache_life);
-        let (soft, store) = (lifecycle.soft(), Store::new(pool.clone(), wake, clock.clone(), cache));
+        let (soft, store) = (lifecycle.soft(), Store::new(pool, wake, clock.clone(), cache));
         lifecycle.spawn("signing keys", keys.clone().keep_fresh(clock, soft.clone()));
         lifecycle.spawn("mailer key", mailer.clone().keep_fresh(soft.clone()));
         lifecycle.spawn("retention", retention::keep(store.clone(), settings.retention, soft));
@@ -56,10 +56,10 @@ impl AuthService {
         let issuer = TokenIssuer { issuer: settings.issuer, audience: settings.audience, keys };
         let (policy, verification) = (settings.policy, settings.verification);
         let parts = Parts { store, hasher, policy, verification, pseudonyms, issuer, mailer, limiter };
+        let health = auth_service::health(&parts.store, redis, lifecycle.soft());
         let use_cases = UseCases::of(parts);
         lifecycle.spawn("account requests", use_cases.request_worker().run(lifecycle.soft()));
         let router = auth_service::router(use_cases, &settings.http);
-        let health = auth_service::health(pool, redis, lifecycle.soft());
         let internal = auth_service::internal_router(health, metrics, &settings.http);
         let serve =
             |listener, router| http::serve(listener, router, settings.http.clone(), lifecycle.soft(), lifecycle.hard());

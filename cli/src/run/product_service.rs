@@ -33,8 +33,8 @@ impl ProductService {
         let keys = keep_keys(lifecycle, api.keys)?;
         let limiter = RateLimiter::new(api.limits, api.limit_key.as_bytes(), redis.clone());
 
-        let store = Store::new(pool.clone(), wake, clock);
-        let health = product_service::health(pool, keys.clone(), redis, lifecycle.soft());
+        let store = Store::new(pool, wake, clock);
+        let health = product_service::health(&store, keys.clone(), redis, lifecycle.soft());
         let router = product_service::router(Parts { store, keys, parties: api.parties, limiter }, &api.http);
         let internal = product_service::internal_router(health, metrics, &api.http);
         let serve =

@@ -41,10 +41,10 @@ impl UserService {
         let redis = connect_redis(lifecycle, api.redis).await;
         let keys = keep_keys(lifecycle, api.keys)?;
         let limiter = RateLimiter::new(api.limits, api.limit_key.as_bytes(), redis.clone());
-        let store = Store::new(pool.clone(), replica.clone(), Clock::system());
+        let store = Store::new(pool, replica, Clock::system());
         lifecycle.spawn("retention of user-service", retention::keep(store.clone(), lifecycle.soft()));
 
-        let health = user_service::health(pool, replica, keys.clone(), redis, lifecycle.soft());
+        let health = user_service::health(&store, keys.clone(), redis, lifecycle.soft());
         let router = user_service::router(Parts { store, keys, parties: api.parties, limiter }, &api.http);
         let internal = user_service::internal_router(health, metrics, &api.http);
         let serve =

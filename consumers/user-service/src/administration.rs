@@ -1,6 +1,7 @@
 //! What administrators look at: one user as a whole, and which events were applied.
 
-use sqlx::{PgExecutor, Postgres, pool::PoolConnection};
+use service::postgres::Pool;
+use sqlx::PgExecutor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -63,7 +64,7 @@ async fn kept(executor: impl PgExecutor<'_>, user: Uuid) -> Result<Kept, Refusal
 pub(crate) async fn applied(store: &Store, filter: &EventFilter, limit: u16) -> Result<Vec<AppliedEvent>, Refusal> {
     let subject = filter.subject.map(|subject| subject.to_string());
     let (event_type, event_key, before) = (filter.event_type.clone(), filter.event_key, filter.before);
-    let page = move |mut connection: PoolConnection<Postgres>| {
+    let page = move |pool: Pool| {
         let (subject, event_type) = (subject.clone(), event_type.clone());
         async move {
             sqlx::query_as!(
@@ -83,7 +84,7 @@ pub(crate) async fn applied(store: &Store, filter: &EventFilter, limit: u16) -> 
                 before,
                 i64::from(limit)
             )
-            .fetch_all(&mut *connection)
+            .fetch_all(&pool)
             .await
         }
     };

@@ -29,7 +29,6 @@ use service::{
     redis::{self, Redis},
     telemetry::Metrics,
 };
-use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -77,18 +76,13 @@ pub struct Parts {
 
 /// What the service needs in order to be ready, and what it is ready without: Redis, since limits are counted here then; the
 /// replica, since lists are read from the primary then; and the keys of access tokens, which are asked for all the time.
-pub fn health(
-    pool: PgPool,
-    replica: Option<PgPool>,
-    keys: PublishedKeys,
-    redis: Option<Redis>,
-    soft: CancellationToken,
-) -> Health {
+pub fn health(store: &Store, keys: PublishedKeys, redis: Option<Redis>, soft: CancellationToken) -> Health {
+    let pool = store.pool.clone();
     let mut health = Health::new(soft).check("postgres", move || {
         let pool = pool.clone();
         async move { postgres::check(&pool).await }
     });
-    if let Some(replica) = replica {
+    if let Some(replica) = store.replica.clone() {
         health = health.check("replica", move || {
             let replica = replica.clone();
             async move {

@@ -41,7 +41,7 @@ impl Attempt {
     }
 }
 
-impl Writing {
+impl Writing<'_> {
     /// What was answered to this request before.
     pub async fn earlier(&mut self, attempt: &Attempt) -> Result<Option<Made>, Refusal> {
         let (user, since) = (self.user(), self.now() - KEPT);

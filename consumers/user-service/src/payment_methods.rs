@@ -81,7 +81,7 @@ impl PaymentMethod {
     }
 
     /// Of the user whose profile is locked, so nobody changes it meanwhile.
-    async fn own(writing: &mut Writing, id: Uuid) -> Result<Self, Refusal> {
+    async fn own(writing: &mut Writing<'_>, id: Uuid) -> Result<Self, Refusal> {
         let user = writing.user();
         let row = sqlx::query_as!(
             Self,

@@ -87,7 +87,8 @@ pub(crate) async fn replace(
 ) -> Result<Preferences, Refusal> {
     // Before the row is locked: the first time, it takes a while.
     let is_known = store.knows_time_zone(new.time_zone.as_str()).await?;
-    let mut writing = store.begin(caller).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut writing = store.begin(&mut connection, caller).await?;
     if !is_known {
         return Err(Refusal::UnknownTimeZone);
     }

@@ -2,7 +2,8 @@
 
 use schemas::DisplayName;
 use service::http::{EntityTag, IfMatch};
-use sqlx::{PgConnection, PgPool};
+use service::postgres::Pool;
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -76,7 +77,7 @@ impl Profile {
     }
 
     /// Always from the primary: it says who may come in.
-    pub(crate) async fn find(pool: &PgPool, user_id: Uuid) -> Result<Option<Self>, Refusal> {
+    pub(crate) async fn find(pool: &Pool, user_id: Uuid) -> Result<Option<Self>, Refusal> {
         let row = sqlx::query_as!(
             Self,
             "SELECT user_id, status, deactivation_reason, status_sequence, email, email_verified, email_sequence, roles,
@@ -126,7 +127,8 @@ pub(crate) async fn rename(
     seen: &IfMatch,
     name: Option<Option<DisplayName>>,
 ) -> Result<Profile, Refusal> {
-    let mut writing = store.begin(caller).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut writing = store.begin(&mut connection, caller).await?;
     if !seen.holds_for(writing.profile.tag()) {
         return Err(Refusal::Outdated);
     }

@@ -6,7 +6,7 @@ use std::{convert::Infallible, time::Duration as StdDuration};
 
 use metrics::counter;
 use service::ErrorChain;
-use sqlx::PgPool;
+use service::postgres::Pool;
 use time::OffsetDateTime;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ const AT_A_TIME: i64 = 1_000;
 const EVERY: StdDuration = StdDuration::from_secs(3_600);
 
 /// Does it once; answers how many rows went.
-pub async fn take_away(pool: &PgPool, now: OffsetDateTime) -> Result<u64, Refusal> {
+pub async fn take_away(pool: &Pool, now: OffsetDateTime) -> Result<u64, Refusal> {
     let mut taken = 0;
     loop {
         let deleted = sqlx::query!(
@@ -42,7 +42,7 @@ pub async fn take_away(pool: &PgPool, now: OffsetDateTime) -> Result<u64, Refusa
 pub async fn keep(store: Store, soft: CancellationToken) -> Result<(), Infallible> {
     let mut ticks = interval(EVERY);
     while soft.run_until_cancelled(ticks.tick()).await.is_some() {
-        match take_away(store.pool(), store.now()).await {
+        match take_away(&store.pool, store.now()).await {
             Ok(0) => {}
             Ok(answers) => tracing::info!(answers, "what is too old was taken away"),
             Err(error) => tracing::warn!(error = %ErrorChain(&error), "what is too old could not be taken away"),

@@ -4,8 +4,8 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use metrics::counter;
 use schemas::Clock;
-use service::ErrorChain;
-use sqlx::{PgPool, Postgres, pool::PoolConnection};
+use service::{ErrorChain, postgres::Pool};
+use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::{sync::OnceCell, time::timeout};
 
@@ -14,8 +14,8 @@ use crate::Refusal;
 /// What every use case works on. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pub(crate) pool: PgPool,
-    replica: Option<PgPool>,
+    pub(crate) pool: Pool,
+    pub(crate) replica: Option<Pool>,
     clock: Clock,
     time_zones: Arc<OnceCell<HashSet<String>>>,
 }
@@ -26,11 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 impl Store {
     /// Without a replica, everything is read from `pool`.
     pub fn new(pool: PgPool, replica: Option<PgPool>, clock: Clock) -> Self {
-        Self { pool, replica, clock, time_zones: Arc::default() }
-    }
-
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
+        Self { pool: Pool::new(pool), replica: replica.map(Pool::new), clock, time_zones: Arc::default() }
     }
 
     /// In whole microseconds, as PostgreSQL keeps it.
@@ -40,13 +36,12 @@ impl Store {
     }
 
     /// What may be a moment old: from the replica, or where that can't say it, from the primary.
-    pub(crate) async fn list<T, F>(&self, read: impl Fn(PoolConnection<Postgres>) -> F) -> Result<Vec<T>, Refusal>
+    pub(crate) async fn list<T, F>(&self, read: impl Fn(Pool) -> F) -> Result<Vec<T>, Refusal>
     where
         F: Future<Output = Result<Vec<T>, sqlx::Error>>,
     {
         if let Some(replica) = &self.replica {
-            let from_replica = async { read(replica.acquire().await?).await };
-            let failed = match timeout(PATIENCE, from_replica).await {
+            let failed = match timeout(PATIENCE, read(replica.clone())).await {
                 Ok(Ok(items)) => return Ok(items),
                 Ok(Err(error)) => ErrorChain(&error).to_string(),
                 Err(_) => format!("no answer within {} ms", PATIENCE.as_millis()),
@@ -54,7 +49,7 @@ impl Store {
             counter!("replica_fallbacks_total").increment(1);
             tracing::warn!(error = failed, "a list is read from the primary, and not from the replica");
         }
-        Ok(read(self.pool.acquire().await?).await?)
+        Ok(read(self.pool.clone()).await?)
     }
 
     /// Whether PostgreSQL's time zones, which are the IANA's, have this one. Read once: it looks through a thousand files.

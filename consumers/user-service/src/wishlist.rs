@@ -4,7 +4,8 @@
 
 use std::{fmt, str::FromStr};
 
-use sqlx::{PgExecutor, Postgres, pool::PoolConnection};
+use service::postgres::Pool;
+use sqlx::PgExecutor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -37,7 +38,7 @@ pub struct NoPlace;
 /// Newest first, at most `limit`. One statement, however many they are.
 pub(crate) async fn list(store: &Store, user: Uuid, after: Option<Place>, limit: u16) -> Result<Vec<Wish>, Refusal> {
     let (added_at, product_id) = (after.map(|place| place.added_at), after.map(|place| place.product_id));
-    let page = move |mut connection: PoolConnection<Postgres>| async move {
+    let page = move |pool: Pool| async move {
         sqlx::query_as!(
             Wish,
             r#"SELECT w.product_id, w.added_at, w.price_when_added_minor, w.currency AS currency_when_added, p.sku AS "sku?",
@@ -51,7 +52,7 @@ pub(crate) async fn list(store: &Store, user: Uuid, after: Option<Place>, limit:
             product_id,
             i64::from(limit)
         )
-        .fetch_all(&mut *connection)
+        .fetch_all(&pool)
         .await
     };
     store.list(page).await
@@ -59,7 +60,8 @@ pub(crate) async fn list(store: &Store, user: Uuid, after: Option<Place>, limit:
 
 /// Answers the item, and whether it is new. One that is there already stays as it was.
 pub(crate) async fn add(store: &Store, caller: Caller, product: Uuid) -> Result<(Wish, bool), Refusal> {
-    let mut writing = store.begin(caller).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut writing = store.begin(&mut connection, caller).await?;
     let (user, now) = (writing.user(), writing.now());
     if let Some(wish) = find(writing.connection(), user, product).await? {
         return Ok((wish, false));
@@ -85,7 +87,8 @@ pub(crate) async fn add(store: &Store, caller: Caller, product: Uuid) -> Result<
 
 /// One that is not there is gone already.
 pub(crate) async fn remove(store: &Store, caller: Caller, product: Uuid) -> Result<(), Refusal> {
-    let mut writing = store.begin(caller).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut writing = store.begin(&mut connection, caller).await?;
     let user = writing.user();
     sqlx::query!("DELETE FROM wishlist_items WHERE user_id = $1 AND product_id = $2", user, product)
         .execute(writing.connection())

@@ -6,7 +6,8 @@
 //!
 //! A user whose `user.created` is still on its way has no row. It is made here, with nothing in it, and the event fills it.
 
-use sqlx::{PgConnection, PgTransaction};
+use service::postgres::{PooledConnection, Transaction};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -16,16 +17,20 @@ use crate::{
 };
 
 /// Dropped without [`commit`](Self::commit), nothing happened.
-pub(crate) struct Writing {
-    transaction: PgTransaction<'static>,
+pub(crate) struct Writing<'a> {
+    transaction: Transaction<'a>,
     now: OffsetDateTime,
     pub profile: Profile,
 }
 
 impl Store {
     /// Refused where the caller may not be here any more by now.
-    pub(crate) async fn begin(&self, caller: Caller) -> Result<Writing, Refusal> {
-        let mut transaction = self.pool.begin().await?;
+    pub(crate) async fn begin<'a>(
+        &self,
+        connection: &'a mut PooledConnection,
+        caller: Caller,
+    ) -> Result<Writing<'a>, Refusal> {
+        let mut transaction = connection.begin().await?;
         let mut profile = Profile::lock(&mut transaction, caller.user_id).await?;
         if profile.is_none() {
             sqlx::query!(
@@ -42,7 +47,7 @@ impl Store {
     }
 }
 
-impl Writing {
+impl Writing<'_> {
     /// The one moment that everything in this change happens at.
     pub fn now(&self) -> OffsetDateTime {
         self.now

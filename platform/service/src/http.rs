@@ -13,6 +13,7 @@ mod bare_answers;
 mod client_address;
 mod cors;
 mod entity_tag;
+mod head_timer;
 mod layers;
 mod listen;
 pub mod page;

@@ -7,10 +7,12 @@
 //! opening as part of waiting. `connect_timeout` bounds each attempt that is made outside the pool, at the start.
 
 mod available;
+mod pool;
 mod ready;
 mod settings;
 mod url;
 
 pub use available::{check, is_unavailable};
+pub use pool::{Pool, PooledConnection, Transaction};
 pub use ready::{ConnectFailure, NotReady};
 pub use settings::{DatabaseUrl, PostgresSettings, database_url};

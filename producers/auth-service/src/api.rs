@@ -28,7 +28,6 @@ use service::{
     redis::{self, Redis},
     telemetry::Metrics,
 };
-use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use utoipa::{
     OpenApi, openapi,
@@ -125,7 +124,8 @@ impl UseCases {
 }
 
 /// What the service needs in order to be ready, and Redis, without which it is ready too.
-pub fn health(pool: PgPool, redis: Option<Redis>, soft: CancellationToken) -> Health {
+pub fn health(store: &Store, redis: Option<Redis>, soft: CancellationToken) -> Health {
+    let pool = store.pool.clone();
     let health = Health::new(soft).check("postgres", move || {
         let pool = pool.clone();
         async move { postgres::check(&pool).await }
@@ -146,6 +146,7 @@ pub fn router(use_cases: UseCases, settings: &HttpSettings) -> Router {
     let UseCases { store, registration, verification, login, refreshing, .. } = use_cases.clone();
     let UseCases { password_reset, password_change, policy, pseudonyms, issuer, .. } = use_cases;
     // A route's state is cloned several times for each request.
+    let published = Arc::new((issuer.keys, store.clone()));
     let (store, verification, password_reset) = (Arc::new(store), Arc::new(verification), Arc::new(password_reset));
     let docs = Docs::default();
 
@@ -185,7 +186,7 @@ pub fn router(use_cases: UseCases, settings: &HttpSettings) -> Router {
                 .merge(OpenApiRouter::new().routes(routes!(sessions::log_out)).with_state(store.clone()))
                 .layer(by_network(&REFRESH_IP)),
         )
-        .merge(OpenApiRouter::new().routes(routes!(well_known::keys)).with_state((issuer.keys, store.clone())))
+        .merge(OpenApiRouter::new().routes(routes!(well_known::keys)).with_state(published))
         .merge(docs.described());
 
     let guarded_by = |gate| from_fn_with_state(Arc::new(gate), caller::authenticate);

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use outbox::Wake;
 use schemas::{Clock, Envelope, Event, Header, Sequence, event_id};
-use service::cache::{Cache, Version};
-use sqlx::{PgConnection, PgPool, PgTransaction};
+use service::{
+    cache::{Cache, Version},
+    postgres::{Pool, PooledConnection, Transaction},
+};
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -23,7 +26,7 @@ use crate::{
 /// What every use case works on. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pub(crate) pool: PgPool,
+    pub(crate) pool: Pool,
     pub(crate) clock: Clock,
     relay: Wake,
     cache: Cache,
@@ -31,7 +34,7 @@ pub struct Store {
 
 /// A transaction, and who caused it. Dropped without [`commit`](Self::commit), nothing happened.
 pub(crate) struct Change<'a> {
-    transaction: PgTransaction<'static>,
+    transaction: Transaction<'a>,
     origin: &'a Origin,
     now: OffsetDateTime,
     emitted: bool,
@@ -44,15 +47,11 @@ impl Store {
     /// `relay` is woken after each commit that has an event; what `cache` keeps of an account is forgotten with each that
     /// changes it.
     pub fn new(pool: PgPool, relay: Wake, clock: Clock, cache: Cache) -> Self {
-        Self { pool, clock, relay, cache }
+        Self { pool: Pool::new(pool), clock, relay, cache }
     }
 
     pub(crate) fn profiles(&self) -> Profiles {
         Profiles::new(self.pool.clone(), self.cache.clone())
-    }
-
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
     }
 
     /// In whole microseconds, as PostgreSQL keeps it.
@@ -60,14 +59,22 @@ impl Store {
         whole_microseconds(self.clock.now())
     }
 
-    pub(crate) async fn begin<'a>(&'a self, origin: &'a Origin) -> Result<Change<'a>, Failure> {
-        Ok(self.change(self.pool.begin().await?, origin))
+    pub(crate) async fn begin<'a>(
+        &'a self,
+        connection: &'a mut PooledConnection,
+        origin: &'a Origin,
+    ) -> Result<Change<'a>, Failure> {
+        Ok(self.change(connection.begin().await?, origin))
     }
 
     /// As [`begin`](Self::begin), of one among many that wait for each other: whoever holds an account's row for longer than 5 s
     /// holds up that account's change only.
-    pub(crate) async fn begin_in_background<'a>(&'a self, origin: &'a Origin) -> Result<Change<'a>, Failure> {
-        Ok(self.change(self.pool.begin_with("BEGIN; SET LOCAL lock_timeout = '5s'").await?, origin))
+    pub(crate) async fn begin_in_background<'a>(
+        &'a self,
+        connection: &'a mut PooledConnection,
+        origin: &'a Origin,
+    ) -> Result<Change<'a>, Failure> {
+        Ok(self.change(connection.begin_with("BEGIN; SET LOCAL lock_timeout = '5s'").await?, origin))
     }
 
     /// Each key once, by its last version, and those of one version together.
@@ -82,7 +89,7 @@ impl Store {
         }
     }
 
-    fn change<'a>(&'a self, transaction: PgTransaction<'static>, origin: &'a Origin) -> Change<'a> {
+    fn change<'a>(&'a self, transaction: Transaction<'a>, origin: &'a Origin) -> Change<'a> {
         Change { transaction, origin, now: self.now(), emitted: false, stale: Vec::new(), store: self }
     }
 }

@@ -7,7 +7,7 @@ use schemas::{
     AccountStatus, BackfillRun, DeactivationReason, DisplayName, Envelope, Event, EventType, Sequence, ServiceName,
     TokenVersion, UserCreatedV2, UserDeactivatedV1, UserDeletedV1, UserSessionsRevokedV1,
 };
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -38,7 +38,7 @@ struct Row {
 
 /// The accounts after `after`, in the order of their ids, at most `limit`, each with the events that tell of it.
 pub async fn page(
-    pool: &PgPool,
+    executor: impl PgExecutor<'_>,
     run: BackfillRun,
     after: Option<Uuid>,
     limit: u16,
@@ -64,16 +64,16 @@ pub async fn page(
         after.unwrap_or_default(),
         i64::from(limit),
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await?;
     rows.into_iter().map(|row| Ok((row.id, row.events(run)?))).collect()
 }
 
 /// How many accounts there are after `after`.
-pub async fn count_after(pool: &PgPool, after: Option<Uuid>) -> Result<i64, Failure> {
+pub async fn count_after(executor: impl PgExecutor<'_>, after: Option<Uuid>) -> Result<i64, Failure> {
     let count =
         sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM users WHERE id > $1"#, after.unwrap_or_default());
-    Ok(count.fetch_one(pool).await?)
+    Ok(count.fetch_one(executor).await?)
 }
 
 impl Row {

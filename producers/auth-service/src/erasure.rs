@@ -44,7 +44,8 @@ pub enum Erased {
 
 /// Erases the account.
 pub async fn erase(store: &Store, pseudonyms: &Pseudonyms, account: Uuid, origin: &Origin) -> Result<Erased, Failure> {
-    let mut change = store.begin(origin).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut change = store.begin(&mut connection, origin).await?;
     lock_role(change.connection(), &Role::ADMIN).await?;
     let Some(account) = change.lock(account).await? else { return Ok(Erased::NoSuchAccount) };
     let (now, id) = (change.now(), account.id);

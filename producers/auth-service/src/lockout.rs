@@ -7,7 +7,8 @@
 //! an attempt, starts anew. Invariant: an attempt is counted, and committed, before its password is looked at. So however many
 //! are made at the same moment, no more are looked at than the count allows.
 
-use sqlx::{PgConnection, Postgres, pool::PoolConnection};
+use service::postgres::PooledConnection;
+use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
 use crate::{Failure, pseudonym::Pseudonym};
@@ -27,7 +28,7 @@ const FORGET_AFTER: Duration = Duration::hours(12);
 
 /// Counts an attempt to prove a password. Commits, since it takes a connection and no transaction.
 pub(crate) async fn count_attempt(
-    connection: &mut PoolConnection<Postgres>,
+    connection: &mut PooledConnection,
     email: Pseudonym,
     now: OffsetDateTime,
 ) -> Result<Attempt, Failure> {

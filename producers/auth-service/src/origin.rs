@@ -28,7 +28,7 @@ impl Origin {
     pub fn internal() -> Self {
         let trace = TraceContext::start();
         let request_id = trace.trace_id().to_owned();
-        Self::new(trace.traceparent, request_id, None, None)
+        Self::new(trace.traceparent().to_owned(), request_id, None, None)
     }
 
     #[must_use]

@@ -14,7 +14,7 @@ use std::{convert::Infallible, time::Duration as StdDuration};
 
 use metrics::counter;
 use service::ErrorChain;
-use sqlx::PgPool;
+use service::postgres::Pool;
 use time::{Duration, OffsetDateTime};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
@@ -52,7 +52,7 @@ const SESSIONS_AT_A_TIME: i64 = 50;
 const EVERY: StdDuration = StdDuration::from_secs(3_600);
 
 /// Does it once.
-pub async fn take_away(pool: &PgPool, retention: Retention, now: OffsetDateTime) -> Result<TakenAway, Failure> {
+pub async fn take_away(pool: &Pool, retention: Retention, now: OffsetDateTime) -> Result<TakenAway, Failure> {
     let mut taken = TakenAway::default();
     loop {
         let round = TakenAway {
@@ -112,7 +112,7 @@ impl TakenAway {
     }
 }
 
-async fn mailed_tokens(pool: &PgPool, before: OffsetDateTime) -> Result<u64, Failure> {
+async fn mailed_tokens(pool: &Pool, before: OffsetDateTime) -> Result<u64, Failure> {
     let resets = sqlx::query!(
         "DELETE FROM password_reset_tokens WHERE token_hash IN
              (SELECT token_hash FROM password_reset_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
@@ -132,7 +132,7 @@ async fn mailed_tokens(pool: &PgPool, before: OffsetDateTime) -> Result<u64, Fai
     Ok(resets.rows_affected() + verifications.rows_affected())
 }
 
-async fn sessions(pool: &PgPool, before: OffsetDateTime) -> Result<u64, Failure> {
+async fn sessions(pool: &Pool, before: OffsetDateTime) -> Result<u64, Failure> {
     // Their refresh tokens go with them.
     let deleted = sqlx::query!(
         "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
@@ -144,7 +144,7 @@ async fn sessions(pool: &PgPool, before: OffsetDateTime) -> Result<u64, Failure>
     Ok(deleted.rows_affected())
 }
 
-async fn counters(pool: &PgPool, before: OffsetDateTime) -> Result<u64, Failure> {
+async fn counters(pool: &Pool, before: OffsetDateTime) -> Result<u64, Failure> {
     let deleted = sqlx::query!(
         "DELETE FROM rate_limits WHERE key IN
              (SELECT key FROM rate_limits
@@ -157,7 +157,7 @@ async fn counters(pool: &PgPool, before: OffsetDateTime) -> Result<u64, Failure>
     Ok(deleted.rows_affected())
 }
 
-async fn ips(pool: &PgPool, before: OffsetDateTime) -> Result<u64, Failure> {
+async fn ips(pool: &Pool, before: OffsetDateTime) -> Result<u64, Failure> {
     let made_coarser = sqlx::query!(
         "UPDATE security_audit_logs
             SET ip = network(set_masklen(ip, CASE family(ip) WHEN 4 THEN 24 ELSE 48 END))
@@ -172,7 +172,7 @@ async fn ips(pool: &PgPool, before: OffsetDateTime) -> Result<u64, Failure> {
     Ok(made_coarser.rows_affected())
 }
 
-async fn audit(pool: &PgPool, before: OffsetDateTime) -> Result<u64, Failure> {
+async fn audit(pool: &Pool, before: OffsetDateTime) -> Result<u64, Failure> {
     let deleted = sqlx::query!(
         "DELETE FROM security_audit_logs WHERE id IN
              (SELECT id FROM security_audit_logs WHERE at < $1 ORDER BY at LIMIT $2)",

@@ -10,12 +10,9 @@
 mod schedule;
 mod source;
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use schemas::Clock;
 use service::{ErrorChain, access_token::SigningKey};
 use time::OffsetDateTime;
@@ -30,7 +27,7 @@ use schedule::Ring;
 /// The keys there are. Clones share them.
 #[derive(Debug, Clone)]
 pub struct SigningKeys {
-    ring: Arc<RwLock<Arc<Ring>>>,
+    ring: Arc<ArcSwap<Ring>>,
     source: SigningKeySource,
 }
 
@@ -43,26 +40,22 @@ impl SigningKeys {
     /// Reads them; where there are none and the source allows it, makes the first.
     pub fn open(source: SigningKeySource, now: OffsetDateTime) -> Result<Self, KeysError> {
         let ring = Ring::of(source.read_or_make(now)?)?;
-        Ok(Self { ring: Arc::new(RwLock::new(Arc::new(ring))), source })
-    }
-
-    fn ring(&self) -> Arc<Ring> {
-        Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
+        Ok(Self { ring: Arc::new(ArcSwap::from_pointee(ring)), source })
     }
 
     /// The key to sign with.
     pub fn active(&self, now: OffsetDateTime) -> SigningKey {
-        self.ring().active(now).clone()
+        self.ring.load().active(now).clone()
     }
 
     /// What is published, and what tokens are checked with.
     pub fn published(&self, now: OffsetDateTime) -> Arc<Published> {
-        self.ring().published(now)
+        self.ring.load().published(now)
     }
 
     /// Reads the source again, after making a key where the newest has grown old.
     pub fn refresh(&self, now: OffsetDateTime) -> Result<(), KeysError> {
-        let newest = self.ring().newest();
+        let newest = self.ring.load().newest();
         if self.source.may_make_keys() && newest + ROTATE_AFTER <= now {
             match self.source.make(now) {
                 Ok(made) => tracing::info!(kid = made.key.id(), "a signing key was made; it signs once it is known"),
@@ -72,7 +65,7 @@ impl SigningKeys {
             }
         }
         let ring = Ring::of(self.source.read()?)?;
-        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+        self.ring.store(Arc::new(ring));
         Ok(())
     }
 

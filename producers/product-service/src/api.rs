@@ -23,7 +23,6 @@ use service::{
     redis::{self, Redis},
     telemetry::Metrics,
 };
-use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -70,7 +69,8 @@ const BODY_LIMIT: usize = 64 * 1_024;
 
 /// What the service needs in order to be ready, and what it is ready without: Redis; and the keys of access tokens, since
 /// everybody can read without one.
-pub fn health(pool: PgPool, keys: PublishedKeys, redis: Option<Redis>, soft: CancellationToken) -> Health {
+pub fn health(store: &Store, keys: PublishedKeys, redis: Option<Redis>, soft: CancellationToken) -> Health {
+    let pool = store.pool.clone();
     let health = Health::new(soft).check("postgres", move || {
         let pool = pool.clone();
         async move { postgres::check(&pool).await }

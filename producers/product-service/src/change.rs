@@ -2,8 +2,11 @@
 
 use outbox::Wake;
 use schemas::{Clock, Envelope, Event, Header, ProductV1, Sequence, event_id};
-use service::http::TraceContext;
-use sqlx::{PgConnection, PgPool, PgTransaction};
+use service::{
+    http::TraceContext,
+    postgres::{Pool, PooledConnection, Transaction},
+};
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -12,14 +15,14 @@ use crate::{Failure, NAME, Product};
 /// What every use case works on. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pub(crate) pool: PgPool,
+    pub(crate) pool: Pool,
     clock: Clock,
     relay: Wake,
 }
 
 /// A transaction, and the request that caused it. Dropped without [`commit`](Self::commit), nothing happened.
 pub(crate) struct Change<'a> {
-    transaction: PgTransaction<'static>,
+    transaction: Transaction<'a>,
     trace: &'a TraceContext,
     now: OffsetDateTime,
     store: &'a Store,
@@ -28,11 +31,7 @@ pub(crate) struct Change<'a> {
 impl Store {
     /// `relay` is woken after each commit.
     pub fn new(pool: PgPool, relay: Wake, clock: Clock) -> Self {
-        Self { pool, clock, relay }
-    }
-
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
+        Self { pool: Pool::new(pool), clock, relay }
     }
 
     /// In whole microseconds, as PostgreSQL keeps it: the row and the event say the same time.
@@ -41,8 +40,12 @@ impl Store {
         now - time::Duration::nanoseconds((now.nanosecond() % 1_000).into())
     }
 
-    pub(crate) async fn begin<'a>(&'a self, trace: &'a TraceContext) -> Result<Change<'a>, Failure> {
-        Ok(Change { transaction: self.pool.begin().await?, trace, now: self.now(), store: self })
+    pub(crate) async fn begin<'a>(
+        &'a self,
+        connection: &'a mut PooledConnection,
+        trace: &'a TraceContext,
+    ) -> Result<Change<'a>, Failure> {
+        Ok(Change { transaction: connection.begin().await?, trace, now: self.now(), store: self })
     }
 }
 
@@ -63,7 +66,7 @@ impl Change<'_> {
     /// An event about the product, with the product as it is now, as the version that its row has.
     pub fn envelope<E: Event>(&self, product: &Product, event: fn(ProductV1) -> E) -> Result<Envelope, Failure> {
         let event = event(product.state_at(self.now));
-        let traceparent = Some(self.trace.traceparent.clone());
+        let traceparent = Some(self.trace.traceparent().to_owned());
         let header =
             Header { id: self.new_id(), source: NAME, time: self.now, sequence: product.sequence, traceparent };
         Ok(Envelope::new(&event, header)?)

@@ -14,7 +14,8 @@ use crate::{
 
 /// Adds an address, once for each attempt, however often it is made.
 pub async fn add(store: &Store, caller: Caller, attempt: &Attempt, new: NewAddress) -> Result<Made, Refusal> {
-    let mut writing = store.begin(caller).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut writing = store.begin(&mut connection, caller).await?;
     if let Some(made) = writing.earlier(attempt).await? {
         return Ok(made);
     }
@@ -42,7 +43,8 @@ pub async fn change(
     seen: &IfMatch,
     edit: AddressEdit,
 ) -> Result<Address, Refusal> {
-    let mut writing = store.begin(caller).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut writing = store.begin(&mut connection, caller).await?;
     let before = Address::own(&mut writing, id).await?;
     if !seen.holds_for(before.tag()) {
         return Err(Refusal::Outdated);
@@ -61,7 +63,8 @@ pub async fn change(
 
 /// Where a default goes, no other address becomes it.
 pub async fn remove(store: &Store, caller: Caller, id: Uuid, seen: &IfMatch) -> Result<(), Refusal> {
-    let mut writing = store.begin(caller).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut writing = store.begin(&mut connection, caller).await?;
     let address = Address::own(&mut writing, id).await?;
     if !seen.holds_for(address.tag()) {
         return Err(Refusal::Outdated);
@@ -71,7 +74,7 @@ pub async fn remove(store: &Store, caller: Caller, id: Uuid, seen: &IfMatch) -> 
 }
 
 /// The one before is the default no more, before this one is: there are never two.
-async fn put(writing: &mut Writing, address: &Address) -> Result<(), Refusal> {
+async fn put(writing: &mut Writing<'_>, address: &Address) -> Result<(), Refusal> {
     let (user, now) = (writing.user(), writing.now());
     let connection: &mut PgConnection = writing.connection();
     if address.is_default_shipping || address.is_default_billing {

@@ -13,7 +13,8 @@ use crate::{
 /// Adds what a user pays with, once for each attempt, however often it is made. What stands for a card is kept once, whoever
 /// shows it.
 pub async fn add(store: &Store, caller: Caller, attempt: &Attempt, new: NewPaymentMethod) -> Result<Made, Refusal> {
-    let mut writing = store.begin(caller).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut writing = store.begin(&mut connection, caller).await?;
     if let Some(made) = writing.earlier(attempt).await? {
         return Ok(made);
     }
@@ -68,7 +69,8 @@ pub async fn change(
     seen: &IfMatch,
     edit: PaymentMethodEdit,
 ) -> Result<PaymentMethod, Refusal> {
-    let mut writing = store.begin(caller).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut writing = store.begin(&mut connection, caller).await?;
     let before = PaymentMethod::own(&mut writing, id).await?;
     if !seen.holds_for(before.tag()) {
         return Err(Refusal::Outdated);
@@ -108,7 +110,8 @@ pub async fn change(
 
 /// Where the default goes, no other becomes it.
 pub async fn remove(store: &Store, caller: Caller, id: Uuid, seen: &IfMatch) -> Result<(), Refusal> {
-    let mut writing = store.begin(caller).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut writing = store.begin(&mut connection, caller).await?;
     let method = PaymentMethod::own(&mut writing, id).await?;
     if !seen.holds_for(method.tag()) {
         return Err(Refusal::Outdated);
@@ -118,7 +121,7 @@ pub async fn remove(store: &Store, caller: Caller, id: Uuid, seen: &IfMatch) -> 
 }
 
 /// Before this one is the default: there are never two.
-async fn take_default_from_others(writing: &mut Writing, id: Uuid) -> Result<(), Refusal> {
+async fn take_default_from_others(writing: &mut Writing<'_>, id: Uuid) -> Result<(), Refusal> {
     let (user, now) = (writing.user(), writing.now());
     sqlx::query!(
         "UPDATE payment_methods SET is_default = false, version = version + 1, updated_at = $3

@@ -1,4 +1,4 @@
-use sqlx::{Postgres, pool::PoolConnection};
+use service::postgres::Pool;
 use uuid::Uuid;
 
 use super::PaymentMethod;
@@ -19,7 +19,7 @@ pub async fn find(store: &Store, user: Uuid, id: Uuid) -> Result<Option<PaymentM
 
 /// Newest first, at most `limit`, added before `before`.
 pub async fn list(store: &Store, user: Uuid, before: Option<Uuid>, limit: u16) -> Result<Vec<PaymentMethod>, Refusal> {
-    let page = move |mut connection: PoolConnection<Postgres>| async move {
+    let page = move |pool: Pool| async move {
         sqlx::query_as!(
             PaymentMethod,
             "SELECT id, provider, brand, last4, exp_month, exp_year, is_default, created_at, updated_at,
@@ -29,7 +29,7 @@ pub async fn list(store: &Store, user: Uuid, before: Option<Uuid>, limit: u16) -
             before,
             i64::from(limit)
         )
-        .fetch_all(&mut *connection)
+        .fetch_all(&pool)
         .await
     };
     store.list(page).await

@@ -1,6 +1,7 @@
 //! Requests that are sent again.
 
 use serde_json::{Value, json};
+use service::postgres::Pool;
 use time::Duration;
 use user_service::retention;
 
@@ -132,7 +133,8 @@ async fn answers_are_taken_away_after_a_day_and_not_before() {
             person.id
         ))
         .await;
-    let take_away = async || retention::take_away(&service.pool, service.clock.now()).await.unwrap();
+    let pool = Pool::new(service.pool.clone());
+    let take_away = async || retention::take_away(&pool, service.clock.now()).await.unwrap();
     assert_eq!(take_away().await, 2_500);
     service.clock.advance(Duration::hours(23));
     assert_eq!(take_away().await, 0);

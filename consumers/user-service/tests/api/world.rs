@@ -120,18 +120,18 @@ impl Start {
     pub async fn service(self) -> Service {
         let Self { pool, replica, issuer, limits } = self;
         let clock = TestClock::default();
-        let store = Store::new(pool.clone(), replica.clone(), clock.clock());
+        let store = Store::new(pool.clone(), replica, clock.clock());
         let env = Env::of([("AUTH_JWKS_URL", issuer.url.as_str())]);
         let keys = PublishedKeys::at(PublishedAt::from_env(&env, "AUTH_JWKS_URL").unwrap()).unwrap();
         let parts = Parts {
-            store,
+            store: store.clone(),
             keys: keys.clone(),
             parties: Parties { issuer: ISSUER.to_owned(), audience: AUDIENCE.to_owned() },
             limiter: RateLimiter::new(limits, b"a secret of this test", None),
         };
         let settings = HttpSettings { request_timeout: std::time::Duration::from_mins(1), ..HttpSettings::default() };
         let stop = CancellationToken::new();
-        let health = user_service::health(pool.clone(), replica, keys, None, stop.clone());
+        let health = user_service::health(&store, keys, None, stop.clone());
         let internal = user_service::internal_router(health, Metrics::start("test").unwrap(), &settings);
         let url = serve(user_service::router(parts, &settings), &settings, stop.clone()).await;
         let internal_url = serve(internal, &settings, stop).await;

@@ -11,11 +11,11 @@ use std::{
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts, Request},
-    http::{StatusCode, request::Parts},
+    http::{Extensions, HeaderName, HeaderValue, StatusCode, request::Parts},
 };
-use hyper::HeaderMap;
 use ipnet::{IpNet, Ipv6Net};
 
+use super::layers::Known;
 use crate::{
     Problem,
     settings::{Env, SettingError},
@@ -34,8 +34,8 @@ pub struct ClientAddress(pub IpAddr);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientNetwork(IpNet);
 
-const FORWARDED_FOR: &str = "x-forwarded-for";
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// The bits of an IPv6 address that name a network.
 const NETWORK_BITS: u8 = 64;
 
@@ -65,7 +65,7 @@ impl TrustedProxies {
 
     /// Whether the client spoke TLS, as far as a trusted proxy says so: it alone can know.
     pub(super) fn saw_tls<B>(&self, request: &hyper::Request<B>) -> bool {
-        let mut told = request.headers().get_all(FORWARDED_PROTO).iter();
+        let mut told = request.headers().get_all(&FORWARDED_PROTO).iter();
         let https =
             matches!((told.next(), told.next()), (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"https"));
         https && self.contain_peer_of(request)
@@ -118,8 +118,16 @@ fn hop(entry: &[u8]) -> Option<IpAddr> {
 }
 
 impl ClientAddress {
-    fn of(peer: IpAddr, trusted: &TrustedProxies, headers: &HeaderMap) -> Self {
-        client_behind(peer, trusted, headers.get_all(FORWARDED_FOR).iter().map(hyper::header::HeaderValue::as_bytes))
+    /// `None` where nothing was accepted on a socket.
+    pub(super) fn of(request: &Request, trusted: &TrustedProxies) -> Option<Self> {
+        let fields = request.headers().get_all(&FORWARDED_FOR);
+        let peer = peer(request.extensions())?;
+        Some(client_behind(peer, trusted, fields.iter().map(HeaderValue::as_bytes)))
+    }
+
+    /// What [`app`](super::app) found, among the extensions of a request.
+    pub fn among(extensions: &Extensions) -> Option<Self> {
+        Known::of(extensions).and_then(|known| known.client)
     }
 
     /// What limits count by.
@@ -151,23 +159,15 @@ impl fmt::Display for ClientNetwork {
 }
 
 /// Not there where nothing was accepted on a socket.
-fn peer(extensions: &hyper::http::Extensions) -> Option<IpAddr> {
+fn peer(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get().map(|ConnectInfo::<SocketAddr>(peer)| peer.ip().to_canonical())
-}
-
-/// Tells handlers the address.
-pub(super) fn tell(request: &mut Request, trusted: &TrustedProxies) {
-    if let Some(peer) = peer(request.extensions()) {
-        let address = ClientAddress::of(peer, trusted, request.headers());
-        request.extensions_mut().insert(address);
-    }
 }
 
 impl<S: Sync> OptionalFromRequestParts<S> for ClientAddress {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
-        Ok(parts.extensions.get().copied())
+        Ok(Self::among(&parts.extensions))
     }
 }
 
@@ -175,7 +175,7 @@ impl<S: Sync> FromRequestParts<S> for ClientAddress {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get().copied().ok_or_else(|| {
+        Self::among(&parts.extensions).ok_or_else(|| {
             tracing::error!(
                 "a request has no client address: its router is not one of `http::app`, or not run by `http::serve`"
             );

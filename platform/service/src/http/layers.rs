@@ -2,7 +2,7 @@ use std::{
     any::Any,
     future::poll_fn,
     panic::AssertUnwindSafe,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
@@ -10,8 +10,9 @@ use std::{
 
 use axum::{
     Router,
+    body::HttpBody,
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
-    http::{HeaderValue, header},
+    http::{Extensions, HeaderValue, Method, Uri, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
@@ -23,7 +24,7 @@ use tower_http::cors::CorsLayer;
 use tracing::Instrument;
 
 use super::{
-    HttpSettings, REQUEST_ID, TraceContext, TrustedProxies, client_address, cors,
+    ClientAddress, HttpSettings, REQUEST_ID, TraceContext, TrustedProxies, cors,
     request_metrics::{self, RequestMetrics, method_label},
     security_headers,
     server_span::ServerSpan,
@@ -70,68 +71,100 @@ pub fn app(router: Router, settings: &HttpSettings) -> Router {
         .layer(from_fn_with_state(Arc::new(around), guard))
 }
 
+/// What is known of a request before it is answered, for extractors. One thing, since each that is put there is looked for and
+/// allocated by itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub trace: TraceContext,
+    /// Where it was accepted on a socket.
+    pub client: Option<ClientAddress>,
+}
+
+impl Known {
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+}
+
 /// From the outside in: whatever happens within is observed, and whatever is answered within has its headers.
-async fn guard(State(around): State<Arc<Around>>, request: Request, next: Next) -> Response {
-    let shared = async |mut request: Request| {
-        let over_tls = around.trusted_proxies.saw_tls(&request);
-        client_address::tell(&mut request, &around.trusted_proxies);
-        let mut response = match &around.cors {
+async fn guard(State(around): State<Arc<Around>>, mut request: Request, next: Next) -> Response {
+    let observed = Observed::of(&request);
+    let over_tls = around.trusted_proxies.saw_tls(&request);
+    let client = ClientAddress::of(&request, &around.trusted_proxies);
+    request.extensions_mut().insert(Known { trace: observed.trace, client });
+    let answering = async {
+        match &around.cors {
+            None => around.answer(request, next).await,
             Some(cors) => {
                 let answer = |request| {
                     let (around, next) = (Arc::clone(&around), next.clone());
                     async move { around.answer(request, next).await }
                 };
-                cors::share(cors, request, answer).await
+                // Boxed for those who have none: their requests would have room for it as well.
+                Box::pin(cors::share(cors, request, answer)).await
             }
-            None => around.answer(request, next).await,
-        };
-        security_headers::add_to(response.headers_mut(), over_tls);
-        response
+        }
     };
-    around.observe(request, shared).await
+    let answering = answering.instrument(observed.span.span().clone());
+    let mut response = in_request(observed.trace, answering).await;
+    security_headers::add_to(response.headers_mut(), over_tls);
+    observed.answered(&mut response, &around.metrics);
+    response
 }
 
-impl Around {
-    /// Gives the request its trace context, and says in log and metrics how it went.
-    async fn observe(&self, mut request: Request, answer: impl AsyncFnOnce(Request) -> Response) -> Response {
-        let began = Instant::now();
-        let method = request.method().clone();
-        // Never the query: it may hold what is not for logs.
-        let path = logged(request.uri().path());
+/// A request while it is answered.
+struct Observed {
+    began: Instant,
+    method: Method,
+    uri: Uri,
+    route: Option<MatchedPath>,
+    trace: TraceContext,
+    span: ServerSpan,
+}
+
+impl Observed {
+    fn of(request: &Request) -> Self {
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let label = method_label(&method);
         let caller = Caller::of(request.headers());
-        let server_span = ServerSpan::start(label, route.as_ref().map(MatchedPath::as_str), caller);
-        let trace = server_span.context().unwrap_or_else(|| TraceContext::called_by(caller));
-        let request_id = HeaderValue::from_str(trace.trace_id()).ok();
-        request.extensions_mut().insert(trace.clone());
+        let span = ServerSpan::start(method_label(request.method()), route.as_ref().map(MatchedPath::as_str), caller);
+        let trace = span.context().unwrap_or_else(|| TraceContext::called_by(caller));
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        Self { began: Instant::now(), method, uri, route, trace, span }
+    }
 
-        let answering = answer(request).instrument(server_span.span().clone());
-        let mut response = in_request(trace.clone(), answering).await;
-
-        if let Some(id) = request_id {
+    /// Gives the answer the request's id, and says in log, traces and metrics how it went.
+    fn answered(self, response: &mut Response, metrics: &RequestMetrics) {
+        let Self { began, method, uri, route, trace, span } = self;
+        if let Ok(id) = HeaderValue::from_str(trace.trace_id()) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
+        let status = response.status();
         // The rest of such a body is not waited for, so there is no next request on this connection.
-        if matches!(response.status(), StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
+        if matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let took = began.elapsed();
-        server_span.answered(response.status());
-        self.metrics.count(label, route.as_ref(), response.status(), took);
-        let (trace_id, status, milliseconds) = (trace.trace_id(), response.status().as_u16(), took.as_millis() as u64);
-        if is_routine(route.as_ref(), response.status()) {
-            tracing::debug!(trace_id, %method, path, status, milliseconds, "answered");
+        span.answered(status);
+        metrics.count(method_label(&method), route.as_ref(), status, took);
+        let is_routine = is_routine(route.as_ref(), status);
+        // Never the query: it may hold what is not for logs.
+        let path = || logged(uri.path());
+        let (trace_id, status, milliseconds) = (trace.trace_id(), status.as_u16(), took.as_millis() as u64);
+        if is_routine {
+            tracing::debug!(trace_id, %method, path = path(), status, milliseconds, "answered");
         } else {
-            tracing::info!(trace_id, %method, path, status, milliseconds, "answered");
+            tracing::info!(trace_id, %method, path = path(), status, milliseconds, "answered");
         }
-        response
     }
+}
 
+impl Around {
     async fn answer(&self, mut request: Request, next: Next) -> Response {
-        self.body_limit.apply(&mut request);
-        request.extensions_mut().insert(self.body_read_timeout);
-        let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
+        if !request.body().is_end_stream() {
+            self.body_limit.apply(&mut request);
+            request.extensions_mut().insert(self.body_read_timeout);
+        }
+        let answering = pin!(AssertUnwindSafe(next.run(request)).catch_unwind());
         match within(self.request_timeout, answering).await {
             Some(Ok(response)) => response,
             Some(Err(payload)) => after_panic(payload.as_ref()),
@@ -144,8 +177,8 @@ impl Around {
 }
 
 /// `None` where it takes longer. What is answered at once needs no clock, so there is none before it has to wait.
-async fn within<F: Future>(limit: Duration, answering: F) -> Option<F::Output> {
-    let (mut answering, mut clock) = (pin!(answering), pin!(None));
+async fn within<F: Future>(limit: Duration, mut answering: Pin<&mut F>) -> Option<F::Output> {
+    let mut clock = pin!(None);
     poll_fn(|context| {
         if let Poll::Ready(answer) = answering.as_mut().poll(context) {
             return Poll::Ready(Some(answer));

@@ -1,14 +1,12 @@
 //! How many requests were answered, and how long they took.
 //!
-//! To find a metric by its name and labels costs more than to count by it, so each is found once and kept. Labels come from
-//! fixed sets, so what is kept is bounded: a stranger's path or method would make a time series each.
+//! To find a metric by its name and labels costs more than to count by it, so each is found once and kept, where a request that
+//! looks for it takes no lock. Labels come from fixed sets, so what is kept is bounded: a stranger's path or method would make
+//! a time series each.
 
-use std::{
-    collections::HashMap,
-    sync::{OnceLock, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
+use arc_swap::ArcSwap;
 use axum::extract::MatchedPath;
 use hyper::{Method, StatusCode};
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
@@ -19,7 +17,7 @@ const UNMATCHED: &str = "unmatched";
 
 /// Of one router.
 #[derive(Default)]
-pub(super) struct RequestMetrics(RwLock<HashMap<String, Vec<Kept>>>);
+pub(super) struct RequestMetrics(ArcSwap<HashMap<String, Vec<Kept>>>);
 
 /// Of one method and status, at a route.
 #[derive(Clone)]
@@ -34,19 +32,29 @@ impl RequestMetrics {
     /// `method` is one of those that [`method_label`] gives.
     pub fn count(&self, method: &'static str, route: Option<&MatchedPath>, status: StatusCode, took: Duration) {
         let route = route.map_or(UNMATCHED, MatchedPath::as_str);
-        let kept = self.kept(method, route, status).unwrap_or_else(|| self.keep(method, route, status));
-        kept.answered.increment(1);
-        kept.took.record(took);
-    }
-
-    fn kept(&self, method: &str, route: &str, status: StatusCode) -> Option<Kept> {
-        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        all.get(route)?.iter().find(|kept| kept.method == method && kept.status == status).cloned()
+        let all = self.0.load();
+        let kept =
+            all.get(route).and_then(|kept| kept.iter().find(|kept| kept.method == method && kept.status == status));
+        match kept {
+            Some(kept) => kept.count(took),
+            None => self.keep(Kept::find(method, route, status), route).count(took),
+        }
     }
 
     /// Where two come at once it is kept twice, which is one metric all the same.
-    fn keep(&self, method: &'static str, route: &str, status: StatusCode) -> Kept {
-        let kept = Kept {
+    fn keep(&self, new: Kept, route: &str) -> Kept {
+        self.0.rcu(|all| {
+            let mut all = HashMap::clone(all);
+            all.entry(route.to_owned()).or_default().push(new.clone());
+            all
+        });
+        new
+    }
+}
+
+impl Kept {
+    fn find(method: &'static str, route: &str, status: StatusCode) -> Self {
+        Self {
             method,
             status,
             answered: counter!(
@@ -56,10 +64,12 @@ impl RequestMetrics {
                 "status" => status.as_str().to_owned()
             ),
             took: histogram!("http_request_duration_seconds", "method" => method, "route" => route.to_owned()),
-        };
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        all.entry(route.to_owned()).or_default().push(kept.clone());
-        kept
+        }
+    }
+
+    fn count(&self, took: Duration) {
+        self.answered.increment(1);
+        self.took.record(took);
     }
 }
 

@@ -6,23 +6,26 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-const EVERYWHERE: [(HeaderName, &str); 6] = [
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    (header::X_FRAME_OPTIONS, "DENY"),
-    (header::CACHE_CONTROL, "no-store"),
+static EVERYWHERE: [(HeaderName, HeaderValue); 6] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 /// Browsers ignore it unless it came over TLS, and it must not be sent otherwise (RFC 6797, 7.2).
-const OVER_TLS: &str = "max-age=31536000; includeSubDomains";
+static OVER_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+/// Those above, and the request's id.
+const AT_MOST: usize = EVERYWHERE.len() + 2;
 
 /// `over_tls`: whether the client asked over TLS.
 pub(super) fn add_to(headers: &mut HeaderMap, over_tls: bool) {
-    for (name, value) in EVERYWHERE {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    headers.reserve(AT_MOST);
+    for (name, value) in &EVERYWHERE {
+        headers.entry(name).or_insert_with(|| value.clone());
     }
     if over_tls {
-        headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HeaderValue::from_static(OVER_TLS));
+        headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert_with(|| OVER_TLS.clone());
     }
 }

@@ -2,7 +2,7 @@ use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::ConnectInfo};
 use hyper::{Request, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use metrics::gauge;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -17,6 +17,7 @@ use tower::Service;
 use super::{
     HttpSettings, MAX_HEAD_BYTES,
     bare_answers::{Exchanges, WithoutBareAnswers},
+    head_timer::HeadTimer,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +29,6 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-const MAX_HEADERS: usize = 64;
 const LONGEST_LINGER: Duration = Duration::from_secs(2);
 /// How many connections may wait to be accepted. Beyond it the kernel drops some without a word, and the usual 128 are used up
 /// by one burst.
@@ -65,7 +65,7 @@ pub async fn serve(
     let accept_all = async {
         while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
             let (stream, peer) = accept(&listener).await;
-            connections.spawn(connection.clone().run(stream, peer, permit));
+            connections.spawn(connection.for_the_next().run(stream, peer, permit));
         }
     };
     soft.run_until_cancelled(accept_all).await;
@@ -107,6 +107,12 @@ struct Connection {
 }
 
 impl Connection {
+    /// Whether to stop is looked at whenever a connection goes on, and each looks at a token of its own: at one for all of them,
+    /// they would meet at its lock.
+    fn for_the_next(&self) -> Self {
+        Self { soft: self.soft.child_token(), ..self.clone() }
+    }
+
     async fn run(self, stream: TcpStream, peer: SocketAddr, _permit: OwnedSemaphorePermit) {
         let open = gauge!("http_connections");
         open.increment(1);
@@ -145,10 +151,10 @@ impl Connection {
                 Ok::<_, Infallible>(answer.map(|body| exchange.answer(body)))
             }
         });
+        // A head has a hundred fields at the most, which is hyper's own limit: for any other it allocates room with each request.
         let mut connection = http1::Builder::new()
-            .timer(TokioTimer::new())
+            .timer(HeadTimer::default())
             .header_read_timeout(self.settings.header_read_timeout)
-            .max_headers(MAX_HEADERS)
             .max_header_size(MAX_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service);
 

@@ -18,7 +18,7 @@ pub(super) struct ServerSpan(Span);
 
 impl ServerSpan {
     /// `method` is from a fixed set. The span belongs to the caller's trace, where there is one.
-    pub fn start(method: &'static str, route: Option<&str>, caller: Option<Caller<'_>>) -> Self {
+    pub fn start(method: &'static str, route: Option<&str>, caller: Option<Caller>) -> Self {
         if route.is_some_and(health::is_probe) {
             return Self(Span::none());
         }
@@ -34,7 +34,7 @@ impl ServerSpan {
             http.route = route,
             url.scheme = "http",
         );
-        if let Some(parent) = caller.and_then(remote) {
+        if let Some(parent) = caller.map(remote) {
             // Refused only where nothing is traced.
             let _ = span.set_parent(Context::new().with_remote_span_context(parent));
         }
@@ -53,7 +53,10 @@ impl ServerSpan {
         let context = self.0.context();
         let span = context.span();
         let ours = span.span_context();
-        ours.is_valid().then(|| TraceContext::at(ours.trace_id(), ours.span_id(), ours.trace_flags().to_u8()))
+        ours.is_valid().then(|| {
+            let (trace_id, span_id) = (ours.trace_id().to_bytes(), ours.span_id().to_bytes());
+            TraceContext::at(u128::from_be_bytes(trace_id), u64::from_be_bytes(span_id), ours.trace_flags().to_u8())
+        })
     }
 
     /// A mistake of the client's is no error of the server's.
@@ -66,7 +69,7 @@ impl ServerSpan {
     }
 }
 
-fn remote(caller: Caller<'_>) -> Option<SpanContext> {
-    let (trace_id, span_id) = (TraceId::from_hex(caller.trace_id).ok()?, SpanId::from_hex(caller.span_id).ok()?);
-    Some(SpanContext::new(trace_id, span_id, TraceFlags::new(caller.flags), true, TraceState::default()))
+fn remote(caller: Caller) -> SpanContext {
+    let (trace_id, span_id) = (TraceId::from(caller.trace_id), SpanId::from(caller.span_id));
+    SpanContext::new(trace_id, span_id, TraceFlags::new(caller.flags), true, TraceState::default())
 }

@@ -1,9 +1,9 @@
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 use crate::{ErrorChain, health::Condition};
 
 /// Whether the pool can answer a query now, for [`crate::health`].
-pub async fn check(pool: &PgPool) -> Condition {
+pub async fn check(pool: impl PgExecutor<'_>) -> Condition {
     match sqlx::query("SELECT 1").execute(pool).await {
         Ok(_) => Condition::Ok,
         Err(error) => {

@@ -28,7 +28,7 @@ pub struct DatabaseUrl {
 
 /// How long a connection that nobody used is taken for a good one. Whoever meets one that broke meanwhile is told that the
 /// database is away, as whoever was using it at that moment is.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
+pub(super) const TRUSTED_FOR: Duration = Duration::from_secs(1);
 const CONNECTION_LIMIT: &str = "connection_limit";
 const POOL_TIMEOUT: &str = "pool_timeout";
 const CONNECT_TIMEOUT: &str = "connect_timeout";

@@ -24,8 +24,8 @@ tokio::task_local! {
 }
 
 /// What `answering` logs is of this trace.
-pub(crate) async fn in_request<F: Future>(trace: TraceContext, answering: F) -> F::Output {
-    TRACE.scope(trace, answering).await
+pub(crate) fn in_request<F: Future>(trace: TraceContext, answering: F) -> impl Future<Output = F::Output> {
+    TRACE.scope(trace, answering)
 }
 
 /// Writes the trace id, where there is one.
@@ -70,7 +70,7 @@ mod tests {
     /// Two requests that take turns on one thread, and a line of neither.
     fn log(layer: impl Layer<Registry> + Send + Sync, traces: [&TraceContext; 2]) {
         let request = async |trace: &TraceContext, name| {
-            in_request(trace.clone(), async {
+            in_request(*trace, async {
                 tracing::info!(name, "begun");
                 yield_now().await;
                 tracing::info!(name, "ended");

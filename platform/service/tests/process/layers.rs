@@ -28,7 +28,7 @@ fn app() -> Router {
         ..HttpSettings::default()
     };
     let router = Router::new()
-        .route("/trace/{name}", get(async |trace: TraceContext| trace.traceparent))
+        .route("/trace/{name}", get(async |trace: TraceContext| trace.traceparent().to_owned()))
         .route(KEY_SET_PATH, get(async || "the same for all"))
         .route("/readyz", get(async || "ready"))
         .route("/panics", get(async |method: Method| assert_ne!(method, Method::GET, "hunter2")))

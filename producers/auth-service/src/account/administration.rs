@@ -53,7 +53,8 @@ pub async fn grant(
     by: By,
     origin: &Origin,
 ) -> Result<Administered, Failure> {
-    let mut change = store.begin(origin).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut change = store.begin(&mut connection, origin).await?;
     if !lock_role(change.connection(), &Role::ADMIN).await? || !exists(change.connection(), role).await? {
         return Ok(Administered::NoSuchRole);
     }
@@ -90,7 +91,8 @@ pub async fn revoke(
     by: By,
     origin: &Origin,
 ) -> Result<Administered, Failure> {
-    let mut change = store.begin(origin).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut change = store.begin(&mut connection, origin).await?;
     if !lock_role(change.connection(), &Role::ADMIN).await? || !exists(change.connection(), role).await? {
         return Ok(Administered::NoSuchRole);
     }
@@ -115,7 +117,8 @@ pub async fn revoke(
 
 /// Takes the account out of use; its data is kept. Everybody is signed out, and links that were mailed lead nowhere.
 pub async fn deactivate(store: &Store, account: Uuid, by: By, origin: &Origin) -> Result<Administered, Failure> {
-    let mut change = store.begin(origin).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut change = store.begin(&mut connection, origin).await?;
     lock_role(change.connection(), &Role::ADMIN).await?;
     if !may(&mut change, by).await? {
         return Ok(Administered::NotAllowed);
@@ -151,7 +154,8 @@ pub async fn deactivate(store: &Store, account: Uuid, by: By, origin: &Origin) -
 
 /// Puts a deactivated account into use again. Its owner signs in anew.
 pub async fn reactivate(store: &Store, account: Uuid, by: By, origin: &Origin) -> Result<Administered, Failure> {
-    let mut change = store.begin(origin).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut change = store.begin(&mut connection, origin).await?;
     if !may(&mut change, by).await? {
         return Ok(Administered::NotAllowed);
     }

@@ -1,7 +1,7 @@
 //! Accounts as they are shown: to their owner, and to administrators.
 
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -47,7 +47,7 @@ pub struct ProfileFilter {
 }
 
 /// Oldest first, at most `limit`. Erased accounts are in none.
-pub async fn list(pool: &PgPool, filter: &ProfileFilter, limit: u16) -> Result<Vec<Profile>, Failure> {
+pub async fn list(executor: impl PgExecutor<'_>, filter: &ProfileFilter, limit: u16) -> Result<Vec<Profile>, Failure> {
     let profiles = sqlx::query_as!(
         Profile,
         r#"SELECT id AS user_id, email AS "email!", email_verified_at IS NOT NULL AS "email_verified!", display_name,
@@ -69,7 +69,7 @@ pub async fn list(pool: &PgPool, filter: &ProfileFilter, limit: u16) -> Result<V
         filter.after,
         i64::from(limit),
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await?;
     Ok(profiles)
 }

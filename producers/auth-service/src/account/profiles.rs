@@ -5,8 +5,10 @@
 //! who may do what, and comes from the row each time.
 
 use serde::{Deserialize, Serialize};
-use service::cache::{Cache, Fetched, Version};
-use sqlx::PgPool;
+use service::{
+    cache::{Cache, Fetched, Version},
+    postgres::Pool,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -16,7 +18,7 @@ use crate::{EmailAddress, Failure};
 /// Reads them. Cheap to clone.
 #[derive(Clone)]
 pub struct Profiles {
-    pool: PgPool,
+    pool: Pool,
     cache: Cache,
 }
 
@@ -52,7 +54,7 @@ struct Now {
 }
 
 impl Profiles {
-    pub fn new(pool: PgPool, cache: Cache) -> Self {
+    pub fn new(pool: Pool, cache: Cache) -> Self {
         Self { pool, cache }
     }
 

@@ -61,7 +61,8 @@ impl Registration {
         // Before the database is asked, so that a known address takes as long as a new one.
         let hash = self.hasher.hash(&self.hasher.place()?, password).await?;
 
-        let mut change = self.store.begin(origin).await?;
+        let mut connection = self.store.pool.acquire().await?;
+        let mut change = self.store.begin(&mut connection, origin).await?;
         let (now, id, pseudonym) = (change.now(), change.new_event_id(), self.pseudonyms.of(&email));
         let created = Sequence::after(None, now);
         let made = NewAccount { id, email: &email, hash, display_name: display_name.as_ref(), locale, created };

@@ -109,7 +109,8 @@ impl Verification {
     /// Takes the token of a mail; answers whether it was good. It is used up, also where the address has become another's.
     pub async fn verify(&self, token: &SecretString, origin: &Origin) -> Result<bool, Failure> {
         let Some(token) = SecretToken::<EmailVerification>::parse(token) else { return Ok(false) };
-        let mut change = self.store.begin(origin).await?;
+        let mut connection = self.store.pool.acquire().await?;
+        let mut change = self.store.begin(&mut connection, origin).await?;
         let (now, hash) = (change.now(), token.hash());
         let owner =
             sqlx::query_scalar!("SELECT user_id FROM email_verification_tokens WHERE token_hash = $1", hash.as_slice())

@@ -1,4 +1,5 @@
-use sqlx::{PgConnection, PgPool};
+use service::postgres::Pool;
+use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -37,7 +38,7 @@ const FIRST_DELAY: Duration = Duration::seconds(10);
 const LONGEST_DELAY: Duration = Duration::minutes(10);
 
 pub(super) async fn insert(
-    pool: &PgPool,
+    pool: &Pool,
     asked: Asked,
     email: &EmailAddress,
     origin: &Origin,
@@ -64,7 +65,7 @@ pub(super) async fn insert(
 
 /// Takes up to `limit` rows in hand, those that have been due for longest, and answers them oldest first. Commits: whatever
 /// becomes of a row, it is due again only when its delay is over.
-pub(super) async fn take(pool: &PgPool, limit: i64, now: OffsetDateTime) -> Result<Vec<Request>, Failure> {
+pub(super) async fn take(pool: &Pool, limit: i64, now: OffsetDateTime) -> Result<Vec<Request>, Failure> {
     let rows = sqlx::query!(
         r#"UPDATE account_requests r
               SET attempts = r.attempts + 1,
@@ -106,7 +107,7 @@ pub(super) async fn delete(connection: &mut PgConnection, id: Uuid) -> Result<bo
     Ok(deleted.rows_affected() > 0)
 }
 
-pub(super) async fn waiting(pool: &PgPool) -> Result<Waiting, Failure> {
+pub(super) async fn waiting(pool: &Pool) -> Result<Waiting, Failure> {
     let waiting = sqlx::query_as!(
         Waiting,
         r#"SELECT count(*) AS "requests!", min(requested_at) AS oldest FROM account_requests"#

@@ -138,7 +138,8 @@ impl RequestWorker {
     /// Does it and takes the row away, together; answers whether the row was still there. Where it was not, nothing is done.
     async fn carry_out(&self, request: &Request) -> Result<bool, Failure> {
         let (asked, email) = request.read()?;
-        let mut change = self.requests.store.begin_in_background(&request.origin).await?;
+        let mut connection = self.requests.store.pool.acquire().await?;
+        let mut change = self.requests.store.begin_in_background(&mut connection, &request.origin).await?;
         match asked {
             Asked::PasswordReset => self.password_reset.send_mail(&mut change, &email).await?,
             Asked::EmailVerification => self.verification.send_mail(&mut change, &email).await?,

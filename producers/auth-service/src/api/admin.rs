@@ -89,7 +89,7 @@ pub(super) async fn users(
         ProfileFilter { id: None, email: Some(email), status: None, role: None, after: None } => {
             store.profiles().of_address(email).await?.into_iter().collect()
         }
-        _ => profile::list(store.pool(), &filter, limit).await?,
+        _ => profile::list(&store.pool, &filter, limit).await?,
     };
     let next = page::next(&items, limit, |profile| profile.user_id);
     Ok((NOT_STORED, Json(ProfilePage { items, next })))
@@ -286,7 +286,7 @@ pub(super) async fn audit(
         until: query.until,
         after: query.after,
     };
-    let items = audit::list(store.pool(), &filter, limit).await?;
+    let items = audit::list(&store.pool, &filter, limit).await?;
     let next = page::next(&items, limit, |entry| entry.id);
     Ok((NOT_STORED, Json(AuditPage { items, next })))
 }
@@ -335,7 +335,7 @@ pub(super) async fn erasures(
     let state = one_of("state", query.state, &["open", "completed"])?;
     let filter =
         ErasureFilter { user: query.user, completed: state.map(|state| state == "completed"), after: query.after };
-    let items = erasure::list(store.pool(), &filter, limit).await?;
+    let items = erasure::list(&store.pool, &filter, limit).await?;
     let next = page::next(&items, limit, |erasure| erasure.erasure_id);
     Ok((NOT_STORED, Json(ErasurePage { items, next })))
 }

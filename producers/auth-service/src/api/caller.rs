@@ -17,10 +17,10 @@ use service::{
     access_token::{Claims, Verifier, bearer_token, refused},
     cache::Version,
     http::{ClientAddress, TraceContext},
+    postgres::Pool,
     problem::kind,
     rate_limit::{RateLimiter, Throttle, throttled},
 };
-use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -115,12 +115,7 @@ struct Standing {
     is_administrator: bool,
 }
 
-async fn standing(
-    pool: &PgPool,
-    account: Uuid,
-    session: Uuid,
-    now: OffsetDateTime,
-) -> Result<Option<Standing>, Failure> {
+async fn standing(pool: &Pool, account: Uuid, session: Uuid, now: OffsetDateTime) -> Result<Option<Standing>, Failure> {
     let standing = sqlx::query_as!(
         Standing,
         r#"SELECT u.sequence, u.min_token_version, s.authenticated_at,
@@ -219,10 +214,10 @@ impl<S: Sync> FromRequestParts<S> for Origin {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
         let trace = TraceContext::from_request_parts(parts, state).await?;
-        let ip = parts.extensions.get().map(|ClientAddress(ip)| *ip);
+        let ip = ClientAddress::among(&parts.extensions).map(|ClientAddress(ip)| ip);
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let request_id = trace.trace_id().to_owned();
-        let origin = Self::new(trace.traceparent, request_id, ip, user_agent);
+        let origin = Self::new(trace.traceparent().to_owned(), request_id, ip, user_agent);
         Ok(match parts.extensions.get::<Caller>() {
             Some(caller) => origin.of_actor(caller.user_id),
             None => origin,

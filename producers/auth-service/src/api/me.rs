@@ -148,7 +148,7 @@ pub(super) struct Sessions {
     extensions(("x-problems" = json!(["unauthenticated"])), ("x-limits" = json!(["user"])))
 )]
 pub(super) async fn sessions(State(store): State<Arc<Store>>, caller: Caller) -> Result<impl IntoResponse, Problem> {
-    let items = list::list(store.pool(), caller.user_id, caller.session_id, store.now()).await?;
+    let items = list::list(&store.pool, caller.user_id, caller.session_id, store.now()).await?;
     Ok((NOT_STORED, Json(Sessions { items })))
 }
 

@@ -23,7 +23,8 @@ const HEADERS: [(HeaderName, &str); 2] =
     responses((status = OK, description = "A JSON Web Key Set (RFC 7517)", body = JwkSet,
         headers(("cache-control" = String, description = "`public, max-age=600`"))))
 )]
-pub(super) async fn keys(State((keys, store)): State<(SigningKeys, Arc<Store>)>) -> impl IntoResponse {
+pub(super) async fn keys(State(state): State<Arc<(SigningKeys, Store)>>) -> impl IntoResponse {
+    let (keys, store) = &*state;
     (HEADERS, keys.published(store.now()).document.clone())
 }
 

@@ -1,5 +1,5 @@
 use serde::Serialize;
-use sqlx::PgPool;
+use service::postgres::Pool;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -51,7 +51,7 @@ pub struct AuditFilter {
 }
 
 /// Newest first, at most `limit`.
-pub async fn list(pool: &PgPool, filter: &AuditFilter, limit: u16) -> Result<Vec<AuditEntry>, Failure> {
+pub async fn list(pool: &Pool, filter: &AuditFilter, limit: u16) -> Result<Vec<AuditEntry>, Failure> {
     let entries = sqlx::query_as!(
         AuditEntry,
         r#"SELECT id, at, action, outcome, reason, actor_id, subject_id,

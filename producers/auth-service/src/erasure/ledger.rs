@@ -1,7 +1,8 @@
 use metrics::gauge;
 use schemas::{Sequence, ServiceName, UserDeletedV1};
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use service::postgres::Pool;
+use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -41,7 +42,7 @@ pub struct ErasureFilter {
 }
 
 /// Newest first, at most `limit`.
-pub async fn list(pool: &PgPool, filter: &ErasureFilter, limit: u16) -> Result<Vec<Erasure>, Failure> {
+pub async fn list(pool: &Pool, filter: &ErasureFilter, limit: u16) -> Result<Vec<Erasure>, Failure> {
     let erasures = sqlx::query_as!(
         Erasure,
         r#"SELECT id AS erasure_id, user_id, requested_at, due_at, completed_at,
@@ -99,7 +100,8 @@ pub async fn announce_open(store: &Store, origin: &Origin) -> Result<usize, Fail
         .await?;
     gauge!("erasures_open_oldest_seconds").set(oldest.map_or(0.0, |oldest| (now - oldest).as_seconds_f64().max(0.0)));
 
-    let mut change = store.begin(origin).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut change = store.begin(&mut connection, origin).await?;
     // An instance that does the same at the same moment takes others.
     let open = sqlx::query!(
         "UPDATE erasures e SET announced_at = $1

@@ -54,10 +54,11 @@ impl PasswordChange {
         let pseudonym = self.pseudonyms.of(&email);
         let attempt = lockout::count_attempt(&mut connection, pseudonym, self.store.now()).await?;
         // Hashing takes long, and others may have it meanwhile.
-        drop(connection);
+        connection.release();
         let stored = Some(stored).filter(|_| attempt == Attempt::Counted);
         if self.hasher.verify(&place, current, stored.clone()).await? == Tried::Wrong {
-            let mut change = self.store.begin(origin).await?;
+            let mut connection = self.store.pool.acquire().await?;
+            let mut change = self.store.begin(&mut connection, origin).await?;
             let reason = if attempt == Attempt::Locked { "locked" } else { "wrong-password" };
             change.audit(Entry::failure(Action::ChangePassword, reason).about_account(account)).await?;
             change.commit().await?;
@@ -65,7 +66,8 @@ impl PasswordChange {
         }
         let hash = self.hasher.hash(&place, new).await?;
 
-        let mut change = self.store.begin(origin).await?;
+        let mut connection = self.store.pool.acquire().await?;
+        let mut change = self.store.begin(&mut connection, origin).await?;
         let Some(mut account) = change.lock(account).await? else { return Ok(Changed::WrongPassword) };
         let Some(stored) = stored else { return Ok(Changed::WrongPassword) };
         // Hashing took its time: whoever reset the password meanwhile has the last word.

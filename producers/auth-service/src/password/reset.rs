@@ -90,7 +90,8 @@ impl PasswordReset {
         };
         let hash = self.hasher.hash(&self.hasher.place()?, password).await?;
 
-        let mut change = self.store.begin(origin).await?;
+        let mut connection = self.store.pool.acquire().await?;
+        let mut change = self.store.begin(&mut connection, origin).await?;
         let now = change.now();
         let Some(mut account) = change.lock(owner).await? else { return Ok(Reset::BadToken) };
         let used = sqlx::query!(

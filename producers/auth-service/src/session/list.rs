@@ -1,5 +1,5 @@
 use serde::Serialize;
-use sqlx::PgPool;
+use service::postgres::Pool;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -32,7 +32,7 @@ pub struct Session {
 }
 
 /// The account's open sessions, newest first.
-pub async fn list(pool: &PgPool, account: Uuid, current: Uuid, now: OffsetDateTime) -> Result<Vec<Session>, Failure> {
+pub async fn list(pool: &Pool, account: Uuid, current: Uuid, now: OffsetDateTime) -> Result<Vec<Session>, Failure> {
     let sessions = sqlx::query_as!(
         Session,
         r#"SELECT id, authenticated_at, last_used_at, expires_at, host(ip) AS ip, user_agent, id = $2 AS "current!"

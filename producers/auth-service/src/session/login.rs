@@ -64,7 +64,7 @@ impl Login {
         let attempt = lockout::count_attempt(&mut connection, pseudonym, self.store.now()).await?;
         let found = find(&mut connection, email).await?;
         // Hashing takes long, and others may have it meanwhile.
-        drop(connection);
+        connection.release();
         // A locked account's own hash is not compared with, so that nothing depends on what it would say.
         let stored = found.as_ref().filter(|_| attempt == Attempt::Counted).map(|found| found.password_hash.clone());
         let tried = self.hasher.verify(&place, password.clone(), stored).await?;
@@ -87,7 +87,8 @@ impl Login {
             }
         };
         counter!("logins_total", "outcome" => reason).increment(1);
-        let mut change = self.store.begin(origin).await?;
+        let mut connection = self.store.pool.acquire().await?;
+        let mut change = self.store.begin(&mut connection, origin).await?;
         change.audit(Entry::failure(Action::LogIn, reason).about(account, pseudonym)).await?;
         change.commit().await?;
         Ok(None)
@@ -114,7 +115,8 @@ impl Login {
         rehashed: Option<SecretString>,
         origin: &Origin,
     ) -> Result<Option<Tokens>, Failure> {
-        let mut change = self.store.begin(origin).await?;
+        let mut connection = self.store.pool.acquire().await?;
+        let mut change = self.store.begin(&mut connection, origin).await?;
         let now = change.now();
         // Hashing took its time: a password that was reset meanwhile, because somebody knew it, must not let them in.
         let Some(account) = change.lock(found.id).await? else { return Ok(None) };

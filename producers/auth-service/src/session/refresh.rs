@@ -91,7 +91,8 @@ impl Refreshing {
     ) -> Result<Option<Tokens>, Failure> {
         let Some(token) = SecretToken::<Refresh>::parse(token) else { return Ok(None) };
         let owner = known.owner;
-        let mut change = self.store.begin(origin).await?;
+        let mut connection = self.store.pool.acquire().await?;
+        let mut change = self.store.begin(&mut connection, origin).await?;
         let Some(mut account) = change.lock(owner).await? else { return Ok(None) };
         let Some(shown) = lock_shown(&mut change, &token).await? else { return Ok(None) };
 

@@ -76,7 +76,8 @@ pub(crate) async fn refuse_access_tokens(change: &mut Change<'_>, account: &mut 
 /// Signs out the session of a refresh token, used or not. Idempotent; whatever the token is, nobody is told.
 pub async fn log_out(store: &Store, token: &SecretString, origin: &Origin) -> Result<(), Failure> {
     let Some(token) = SecretToken::<Refresh>::parse(token) else { return Ok(()) };
-    let mut change = store.begin(origin).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut change = store.begin(&mut connection, origin).await?;
     let session = sqlx::query!(
         "SELECT s.id, s.user_id FROM refresh_tokens t JOIN sessions s ON s.id = t.family_id WHERE t.token_hash = $1",
         token.hash().as_slice()
@@ -93,7 +94,8 @@ pub async fn log_out(store: &Store, token: &SecretString, origin: &Origin) -> Re
 
 /// Signs out one session of the account; answers whether it was there to be ended.
 pub async fn revoke_one(store: &Store, account: Uuid, session: Uuid, origin: &Origin) -> Result<bool, Failure> {
-    let mut change = store.begin(origin).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut change = store.begin(&mut connection, origin).await?;
     let Some(account) = change.lock(account).await? else { return Ok(false) };
     let ended = end(&mut change, &account, Some(session), "revoked").await? > 0;
     if ended {
@@ -112,7 +114,8 @@ pub async fn log_out_everywhere(
     by: By,
     origin: &Origin,
 ) -> Result<Administered, Failure> {
-    let mut change = store.begin(origin).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut change = store.begin(&mut connection, origin).await?;
     if !administration::may(&mut change, by).await? {
         return Ok(Administered::NotAllowed);
     }

@@ -1,5 +1,6 @@
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use axum::body::Bytes;
 use service::access_token::{KeySet, LEEWAY, SigningKey};
 use time::{Duration, OffsetDateTime};
@@ -63,7 +64,7 @@ pub fn dated_states(made: &[OffsetDateTime], now: OffsetDateTime) -> Vec<KeyStat
 pub(super) struct Ring {
     keys: Vec<DatedKey>,
     /// As somebody last asked for it, since it is asked for far more often than it changes.
-    published: RwLock<Option<Arc<Published>>>,
+    published: ArcSwapOption<Published>,
 }
 
 /// The set of keys from one change of it to the next.
@@ -86,7 +87,7 @@ impl Published {
 
 impl Ring {
     pub fn of(keys: Vec<DatedKey>) -> Result<Self, KeysError> {
-        if keys.is_empty() { Err(KeysError::None) } else { Ok(Self { keys, published: RwLock::default() }) }
+        if keys.is_empty() { Err(KeysError::None) } else { Ok(Self { keys, published: ArcSwapOption::empty() }) }
     }
 
     pub fn active(&self, now: OffsetDateTime) -> &SigningKey {
@@ -96,12 +97,11 @@ impl Ring {
     }
 
     pub fn published(&self, now: OffsetDateTime) -> Arc<Published> {
-        let last = self.published.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(last) = last.filter(|last| last.is_of(now)) {
+        if let Some(last) = self.published.load_full().filter(|last| last.is_of(now)) {
             return last;
         }
         let published = Arc::new(self.publish(now));
-        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&published));
+        self.published.store(Some(Arc::clone(&published)));
         published
     }
 

@@ -1,6 +1,7 @@
 use auth_service::{Retention, retention};
 use reqwest::Method;
 use serde_json::{Value, json};
+use service::postgres::Pool;
 use time::{Duration, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
@@ -95,10 +96,9 @@ async fn what_is_too_old_is_taken_away_and_what_is_not_stays() {
     let service = Service::start().await;
     service.person("ada@example.com").await;
     service.log_in("nobody@example.com", PASSWORD).await.expect(401);
+    let pool = Pool::new(service.pool.clone());
     let take = async || {
-        retention::take_away(&service.pool, Retention { audit: Duration::days(400) }, service.clock.now())
-            .await
-            .unwrap()
+        retention::take_away(&pool, Retention { audit: Duration::days(400) }, service.clock.now()).await.unwrap()
     };
     assert_eq!(take().await, retention::TakenAway::default());
 
@@ -125,7 +125,7 @@ async fn what_is_too_old_is_taken_away_and_what_is_not_stays() {
         .unwrap();
     let before = service.count("security_audit_logs").await;
     let now = service.clock.now() - Duration::days(38);
-    let taken = retention::take_away(&service.pool, Retention::default(), now).await.unwrap();
+    let taken = retention::take_away(&pool, Retention::default(), now).await.unwrap();
     assert_eq!((taken.audit, service.count("security_audit_logs").await), (1, before - 1));
     assert_eq!(service.count("users").await, 1);
 }

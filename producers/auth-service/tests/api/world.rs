@@ -200,7 +200,7 @@ impl Service {
         };
         let settings = HttpSettings { request_timeout: Duration::from_mins(1), ..shared.http.clone() };
         let stop = CancellationToken::new();
-        let health = auth_service::health(pool.clone(), shared.redis.clone(), stop.clone());
+        let health = auth_service::health(&store, shared.redis.clone(), stop.clone());
         let internal = auth_service::internal_router(health, Metrics::start("test").unwrap(), &settings);
         let use_cases = UseCases::of(parts);
         let request_worker = use_cases.request_worker();

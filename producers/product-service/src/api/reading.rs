@@ -44,7 +44,7 @@ pub(super) async fn list(
     Query(query): Query<ProductsQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let limit = page::limit(query.limit)?;
-    let items = list::list(store.pool(), &query.filter()?, limit).await?;
+    let items = list::list(&store.pool, &query.filter()?, limit).await?;
     let next = page::next(&items, limit, |product| product.product_id);
     Ok(Json(ProductPage { items, next }))
 }
@@ -73,7 +73,7 @@ pub(super) async fn list(
     extensions(("x-problems" = json!(["no-such-product"])), ("x-limits" = json!(["products-ip"])))
 )]
 pub(super) async fn show(State(store): State<Store>, id: PathId, has: IfNoneMatch) -> Result<Response, Problem> {
-    let product = list::find(store.pool(), id.or(&NO_SUCH_PRODUCT)?).await?;
+    let product = list::find(&store.pool, id.or(&NO_SUCH_PRODUCT)?).await?;
     let product = product.ok_or_else(|| Problem::new(&NO_SUCH_PRODUCT))?;
     let headers = AppendHeaders([product.tag().header(), (header::CACHE_CONTROL, ASKED_AGAIN.to_owned())]);
     Ok(match has.names(product.tag()) {

@@ -43,7 +43,8 @@ pub async fn import(
     trace: &TraceContext,
     mut told: impl FnMut(usize),
 ) -> Result<Import, Failure> {
-    let mut change = store.begin(trace).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut change = store.begin(&mut connection, trace).await?;
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('products import', 0))")
         .execute(change.connection())
         .await?;

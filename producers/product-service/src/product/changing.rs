@@ -50,7 +50,8 @@ pub async fn change(
     edit: Edit,
     trace: &TraceContext,
 ) -> Result<Changed, Failure> {
-    let mut change = store.begin(trace).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut change = store.begin(&mut connection, trace).await?;
     let Some(before) = Product::lock(change.connection(), product).await? else {
         return Ok(Changed::NoSuchProduct);
     };

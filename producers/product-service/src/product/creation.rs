@@ -23,7 +23,8 @@ pub enum Created {
 
 /// Adds a product to the catalogue. A SKU is added once, however often and by how many at once that is tried.
 pub async fn create(store: &Store, new: NewProduct, trace: &TraceContext) -> Result<Created, Failure> {
-    let mut change = store.begin(trace).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut change = store.begin(&mut connection, trace).await?;
     let now = change.now();
     let NewProduct { sku, name, description, price, status } = new;
     let product = Product {

@@ -4,7 +4,7 @@
 //! it over.
 
 use schemas::{BackfillRun, Envelope, Event, EventType, ProductCreatedV1, ProductDiscontinuedV1, ProductStatus};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::{Product, Row};
@@ -15,7 +15,7 @@ pub const TELLS: &[EventType] = &[ProductCreatedV1::TYPE, ProductDiscontinuedV1:
 
 /// The products after `after`, in the order of their ids, at most `limit`, each with the event that tells of it.
 pub async fn page(
-    pool: &PgPool,
+    executor: impl PgExecutor<'_>,
     run: BackfillRun,
     after: Option<Uuid>,
     limit: u16,
@@ -38,12 +38,12 @@ pub async fn page(
         };
         Ok((product.product_id, vec![event]))
     };
-    rows.fetch_all(pool).await?.into_iter().map(told).collect()
+    rows.fetch_all(executor).await?.into_iter().map(told).collect()
 }
 
 /// How many products there are after `after`.
-pub async fn count_after(pool: &PgPool, after: Option<Uuid>) -> Result<i64, Failure> {
+pub async fn count_after(executor: impl PgExecutor<'_>, after: Option<Uuid>) -> Result<i64, Failure> {
     let count =
         sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM products WHERE id > $1"#, after.unwrap_or_default());
-    Ok(count.fetch_one(pool).await?)
+    Ok(count.fetch_one(executor).await?)
 }

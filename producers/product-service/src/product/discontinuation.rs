@@ -22,7 +22,8 @@ pub async fn discontinue(
     seen: &IfMatch,
     trace: &TraceContext,
 ) -> Result<Discontinued, Failure> {
-    let mut change = store.begin(trace).await?;
+    let mut connection = store.pool.acquire().await?;
+    let mut change = store.begin(&mut connection, trace).await?;
     let Some(mut product) = Product::lock(change.connection(), product).await? else {
         return Ok(Discontinued::NoSuchProduct);
     };

@@ -1,7 +1,7 @@
 //! Products as they are read: one by its id, and those that a filter lets through.
 
 use schemas::{Currency, MinorUnits, ProductStatus, Sku};
-use sqlx::PgPool;
+use service::postgres::Pool;
 use uuid::Uuid;
 
 use super::{Product, Row};
@@ -24,7 +24,7 @@ pub struct ProductFilter {
     pub before: Option<Uuid>,
 }
 
-pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Product>, Failure> {
+pub async fn find(pool: &Pool, id: Uuid) -> Result<Option<Product>, Failure> {
     let row = sqlx::query_as!(
         Row,
         "SELECT id, sku, name, description, price_minor, currency, status, sequence, created_at, updated_at
@@ -35,7 +35,7 @@ pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<Product>, Failure> {
 }
 
 /// Newest first, at most `limit`.
-pub async fn list(pool: &PgPool, filter: &ProductFilter, limit: u16) -> Result<Vec<Product>, Failure> {
+pub async fn list(pool: &Pool, filter: &ProductFilter, limit: u16) -> Result<Vec<Product>, Failure> {
     let statuses: Vec<String> = match filter.status {
         Some(status) => vec![status.as_str().to_owned()],
         None => [ProductStatus::Available, ProductStatus::Unavailable].map(|status| status.as_str().to_owned()).into(),

@@ -116,7 +116,7 @@ impl Service {
             ..HttpSettings::of_api(&Env::of(variables.iter().copied())).unwrap()
         };
         let stop = CancellationToken::new();
-        let health = product_service::health(pool.clone(), keys, None, stop.clone());
+        let health = product_service::health(&store, keys, None, stop.clone());
         let internal = product_service::internal_router(health, Metrics::start("test").unwrap(), &settings);
         let url = serve(product_service::router(parts, &settings), &settings, stop.clone()).await;
         let internal_url = serve(internal, &settings, stop).await;
