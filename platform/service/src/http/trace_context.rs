@@ -80,7 +80,7 @@ impl fmt::Debug for TraceContext {
     }
 }
 
-/// Every request has its ids written once: the formatter of the standard library takes several times as long.
+/// By hand, since every request has its ids written, and a formatter is to be seen in samples of the shortest ones.
 fn write_hex(number: u128, into: &mut [u8]) {
     for (place, digit) in into.iter_mut().rev().enumerate() {
         *digit = b"0123456789abcdef"[(number >> (4 * place)) as usize & 0xf];
