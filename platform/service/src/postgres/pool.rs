@@ -5,9 +5,9 @@
 //! transaction committed, gives the connection straight back, and it is kept here for the next one. A use that failed, broke
 //! off or was rolled back ends at the driver's pool as it always did, and is not over before the server says so.
 //!
-//! Invariant: every connection is seen by the driver's pool once a second, which looks whether it is too old or gone. And no more
-//! are out of it, in hand and kept together, than there are permits; so one is left for whoever uses it directly, as a relay
-//! beside an API does.
+//! Invariant: nobody is given a connection that the driver's pool, which looks whether it is too old or gone, did not see within
+//! the last second. And no more are out of it, in hand and kept together, than there are permits; so one is left for whoever
+//! uses it directly, as a relay beside an API does.
 
 use std::{
     fmt,
