@@ -137,14 +137,34 @@ impl Cache {
         self.put("cache-del", keys, version, &[]).await;
     }
 
+    /// As [`del`](Self::del), within some milliseconds, and nobody waits: what is older is not served meanwhile either. To be called
+    /// within a runtime.
+    pub fn del_soon(&self, keys: &[&str], version: Version) {
+        if let Some(redis) = self.outdated(keys) {
+            redis.tell("cache-del", self.put.whole_with(keys, self.entry(version, &[])));
+        }
+    }
+
     async fn put(&self, call: &'static str, keys: &[&str], version: Version, value: &[u8]) {
-        let Some(redis) = &self.redis else { return };
+        if let Some(redis) = self.outdated(keys) {
+            let command = self.put.with(keys, self.entry(version, value));
+            // Where Redis is away, whoever reads sees by the version that the entry is old.
+            let _ = redis.run::<u64>(call, &self.put, &command).await;
+        }
+    }
+
+    /// Where to tell of entries, when they are forgotten near.
+    fn outdated(&self, keys: &[&str]) -> Option<&Redis> {
+        let redis = self.redis.as_ref()?;
         for key in keys {
             self.near.forget(key);
         }
-        let command = self.put.with(keys, (prefix(version), value, self.life.as_millis() as u64));
-        // Where Redis is away, whoever reads sees by the version that the entry is old.
-        let _ = redis.run::<u64>(call, &self.put, &command).await;
+        Some(redis)
+    }
+
+    /// What the script is told of one.
+    fn entry<'a>(&self, version: Version, value: &'a [u8]) -> (String, &'a [u8], u64) {
+        (prefix(version), value, self.life.as_millis() as u64)
     }
 }
 

@@ -77,15 +77,21 @@ impl Store {
         Ok(self.change(connection.begin_with("BEGIN; SET LOCAL lock_timeout = '5s'").await?, origin))
     }
 
-    /// Each key once, by its last version, and those of one version together.
+    /// Each key once, by its last version, and those of one version together. Soon, since what is older is not served; but
+    /// who has an account erased is told so when nothing is kept of it any more.
     async fn forget(&self, stale: Vec<(String, Version)>) {
+        let is_erased = stale.iter().any(|(_, version)| *version == Version::LAST);
         let last: BTreeMap<_, _> = stale.into_iter().collect();
         let mut together: BTreeMap<Version, Vec<&str>> = BTreeMap::new();
         for (key, version) in &last {
             together.entry(*version).or_default().push(key);
         }
         for (version, keys) in together {
-            self.cache.del(&keys, version).await;
+            if is_erased {
+                self.cache.del(&keys, version).await;
+            } else {
+                self.cache.del_soon(&keys, version);
+            }
         }
     }
 
@@ -211,17 +217,12 @@ impl Change<'_> {
 
     pub async fn commit(self) -> Result<(), Failure> {
         let Self { transaction, emitted, stale, store, .. } = self;
-        // Both at once, since each is a wait. What is forgotten too early does not come back: what a reader of the old row
-        // keeps meanwhile is older than the version that was left behind. Where the commit fails, nothing is kept for a while.
-        let committing = async {
-            transaction.commit().await?;
-            if emitted {
-                store.relay.wake();
-            }
-            Ok(())
-        };
-        let (committed, ()) = tokio::join!(committing, store.forget(stale));
-        committed
+        transaction.commit().await?;
+        if emitted {
+            store.relay.wake();
+        }
+        store.forget(stale).await;
+        Ok(())
     }
 }
 

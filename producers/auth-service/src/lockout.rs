@@ -5,19 +5,45 @@
 //! Ten wrong passwords in a row lock an address for a minute, each further one for twice as long, up to a quarter of an
 //! hour; after a hundred only a reset of the password helps (NIST SP 800-63B-4, 3.2.2). A success, or twelve hours without
 //! an attempt, starts anew. Invariant: an attempt is counted, and committed, before its password is looked at. So however many
-//! are made at the same moment, no more are looked at than the count allows.
+//! are made at the same moment, no more are looked at than the count allows. To make sure of it, the statement that counts is the one
+//! that reads what the password is compared with.
 
+use secrecy::SecretString;
 use service::postgres::PooledConnection;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
-use crate::{Failure, pseudonym::Pseudonym};
+use crate::{EmailAddress, Failure, pseudonym::Pseudonym};
+
+/// Somebody tries to prove a password of an address.
+pub(crate) struct Attempt {
+    pub outcome: Counting,
+    /// The account that has the address.
+    pub account: Option<Credentials>,
+}
 
 /// Whether the password of an attempt may be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Attempt {
+pub(crate) enum Counting {
     Counted,
     Locked,
+}
+
+/// As an account's row is when an attempt is counted.
+pub(crate) struct Credentials {
+    pub id: Uuid,
+    pub password_hash: SecretString,
+    pub is_active: bool,
+    pub is_verified: bool,
+}
+
+impl Attempt {
+    /// What the password is compared with. A locked account's own hash is not, so that nothing depends on what it would say.
+    pub fn stored(&self) -> Option<&SecretString> {
+        let account = self.account.as_ref().filter(|_| self.outcome == Counting::Counted);
+        account.map(|account| &account.password_hash)
+    }
 }
 
 const FREE_ATTEMPTS: i32 = 10;
@@ -26,38 +52,52 @@ const FIRST_LOCK: Duration = Duration::minutes(1);
 const LONGEST_LOCK: Duration = Duration::minutes(15);
 const FORGET_AFTER: Duration = Duration::hours(12);
 
-/// Counts an attempt to prove a password. Commits, since it takes a connection and no transaction.
+/// Counts an attempt to prove the password of an address, and reads what it is compared with. Commits, since it takes a connection
+/// and no transaction.
 pub(crate) async fn count_attempt(
     connection: &mut PooledConnection,
-    email: Pseudonym,
+    email: &EmailAddress,
+    pseudonym: Pseudonym,
     now: OffsetDateTime,
 ) -> Result<Attempt, Failure> {
     // The row that was found is locked before it is looked at, so concurrent attempts are counted one after the other. The
     // attempt that reaches the limit is itself looked at; those after it find the lock.
-    let counted = sqlx::query_scalar!(
-        r#"INSERT INTO rate_limits AS l (key, count, last_at) VALUES ($1, 1, $2)
-           ON CONFLICT (key) DO UPDATE
-             SET count = CASE WHEN l.last_at < $3 AND coalesce(l.locked_until <> 'infinity', true) THEN 1 ELSE l.count + 1 END,
-                 last_at = $2,
-                 locked_until = CASE
-                     WHEN l.last_at < $3 AND coalesce(l.locked_until <> 'infinity', true) THEN NULL
-                     WHEN l.count + 1 >= $5 THEN 'infinity'
-                     WHEN l.count + 1 >= $4
-                     THEN $2 + least($6::float8 * power(2, l.count + 1 - $4), $7::float8) * interval '1 second'
-                 END
-           WHERE l.locked_until IS NULL OR l.locked_until <= $2
-           RETURNING count"#,
-        login_key(email),
+    let row = sqlx::query!(
+        r#"WITH counted AS (
+               INSERT INTO rate_limits AS l (key, count, last_at) VALUES ($1, 1, $2)
+               ON CONFLICT (key) DO UPDATE
+                 SET count = CASE WHEN l.last_at < $3 AND coalesce(l.locked_until <> 'infinity', true) THEN 1 ELSE l.count + 1 END,
+                     last_at = $2,
+                     locked_until = CASE
+                         WHEN l.last_at < $3 AND coalesce(l.locked_until <> 'infinity', true) THEN NULL
+                         WHEN l.count + 1 >= $5 THEN 'infinity'
+                         WHEN l.count + 1 >= $4
+                         THEN $2 + least($6::float8 * power(2, l.count + 1 - $4), $7::float8) * interval '1 second'
+                     END
+               WHERE l.locked_until IS NULL OR l.locked_until <= $2
+               RETURNING count)
+           SELECT EXISTS (SELECT FROM counted) AS "is_counted!", u.id AS "id?", u.password_hash AS "password_hash?",
+                  u.status = 'active' AS "is_active?", u.email_verified_at IS NOT NULL AS "is_verified!"
+             FROM (VALUES (1)) AS always LEFT JOIN users AS u ON u.email = $8"#,
+        login_key(pseudonym),
         now,
         now - FORGET_AFTER,
         FREE_ATTEMPTS,
         MOST_ATTEMPTS,
         FIRST_LOCK.as_seconds_f64(),
         LONGEST_LOCK.as_seconds_f64(),
+        email.as_str(),
     )
-    .fetch_optional(&mut **connection)
+    .fetch_one(&mut **connection)
     .await?;
-    Ok(if counted.is_some() { Attempt::Counted } else { Attempt::Locked })
+    let account = match (row.id, row.password_hash, row.is_active) {
+        (Some(id), Some(hash), Some(is_active)) => {
+            Some(Credentials { id, password_hash: SecretString::from(hash), is_active, is_verified: row.is_verified })
+        }
+        _ => None,
+    };
+    let outcome = if row.is_counted { Counting::Counted } else { Counting::Locked };
+    Ok(Attempt { outcome, account })
 }
 
 /// The password was right, or is a new one: nothing is held against the address any more.
@@ -137,6 +177,6 @@ pub(crate) fn letter_key(letter: Letter, email: Pseudonym) -> String {
     format!("{}:{email}", letter.key())
 }
 
-fn login_key(email: Pseudonym) -> String {
+pub(crate) fn login_key(email: Pseudonym) -> String {
     format!("{LOGIN}:{email}")
 }

@@ -235,13 +235,14 @@ impl RateLimiter {
 }
 
 impl Charged {
-    /// Takes back what was counted by rules that count failures: this was none.
-    pub async fn refund(self) {
+    /// Takes back what was counted by rules that count failures: this was none. Nobody waits for it; what this process counts from
+    /// now on is counted after it. To be called within a runtime.
+    pub fn refund(self) {
         for charge in &self.refundable {
             if self.is_shared {
                 // Where Redis is away by now, what it counted is forgotten with time.
                 if let Some(shared) = &self.limiter.0.shared {
-                    let _ = shared.give_back(&charge.rule, &charge.key).await;
+                    shared.give_back(&charge.rule, &charge.key);
                 }
             } else {
                 let part = charge.rule.divided_by(self.limiter.0.limits.replicas);

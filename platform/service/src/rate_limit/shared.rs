@@ -52,9 +52,10 @@ impl SharedBuckets {
         self.redis.run("rate-limit", &self.take, &command).await
     }
 
-    pub async fn give_back(&self, rule: &Rule, key: &str) -> Result<(), Away> {
-        let command = self.give_back.with(&[key], numbers(rule).as_slice());
-        self.redis.run::<u64>("rate-limit-refund", &self.give_back, &command).await.map(|_| ())
+    /// Before anything that is taken from now on by this process.
+    pub fn give_back(&self, rule: &Rule, key: &str) {
+        let command = self.give_back.whole_with(&[key], numbers(rule).as_slice());
+        self.redis.tell("rate-limit-refund", command);
     }
 }
 
@@ -132,7 +133,7 @@ mod tests {
             }
             if step % 16 == 4 {
                 let (rule, key) = (rules[0], &keys[0]);
-                shared.give_back(&rule, key).await.unwrap();
+                shared.give_back(&rule, key);
                 // At a moment that is not told: what comes next tells where it led.
                 let never = Rule::new("never", 1, 1, rule.window());
                 let look = shared.take.with(&[key], &[never.window_micros() * 2, never.window_micros(), 1]);

@@ -18,7 +18,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{RedisSettings, Script, together::Asking};
+use super::{
+    RedisSettings, Script,
+    together::{Asking, Hurry},
+};
 use crate::{ErrorChain, health::Condition};
 
 /// So many failures in a row, and the connection is dropped: one slow answer is no outage.
@@ -101,19 +104,38 @@ impl Redis {
 
     /// One command. `call` names it in metrics.
     pub async fn ask<T: FromRedisValue>(&self, call: &'static str, command: &Cmd) -> Result<T, Away> {
-        self.within_deadline(call, async |asking| read(asking.ask(command.clone()).await)).await
+        let current = self.current().ok_or(Away)?;
+        self.within_deadline(call, &current, async { read(current.asking.ask(command.clone(), Hurry::Now).await) })
+            .await
     }
 
     /// One script, as [`Script::with`] has it. It is sent whole only where Redis has not seen it yet.
     pub async fn run<T: FromRedisValue>(&self, call: &'static str, script: &Script, command: &Cmd) -> Result<T, Away> {
-        self.within_deadline(call, async |asking| match asking.ask(command.clone()).await {
-            Some(Err(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                read::<String>(asking.ask(script.load()).await)?;
-                read(asking.ask(command.clone()).await)
+        let current = self.current().ok_or(Away)?;
+        let asking = &current.asking;
+        let answer = async {
+            match asking.ask(command.clone(), Hurry::Now).await {
+                Some(Err(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    read::<String>(asking.ask(script.load(), Hurry::Now).await)?;
+                    read(asking.ask(command.clone(), Hurry::Now).await)
+                }
+                answer => read(answer),
             }
-            answer => read(answer),
-        })
-        .await
+        };
+        self.within_deadline(call, &current, answer).await
+    }
+
+    /// One command whose answer nobody waits for. Redis does it before whatever it is asked from now on over this connection; it
+    /// travels with the next command that somebody waits for, or some milliseconds later, and is lost where Redis is away. To be
+    /// called within a runtime.
+    pub fn tell(&self, call: &'static str, command: Cmd) {
+        let Some(current) = self.current() else { return };
+        let answer = current.asking.ask(command, Hurry::None);
+        let redis = self.clone();
+        tokio::spawn(async move {
+            // What became of it is in the metrics.
+            let _ = redis.within_deadline(call, &current, async { read::<Value>(answer.await) }).await;
+        });
     }
 
     /// Whether there is an answer now.
@@ -133,11 +155,11 @@ impl Redis {
     async fn within_deadline<T>(
         &self,
         call: &'static str,
-        ask: impl AsyncFnOnce(&Asking) -> RedisResult<T>,
+        current: &Current,
+        answer: impl Future<Output = RedisResult<T>>,
     ) -> Result<T, Away> {
-        let Some(current) = self.current() else { return Err(Away) };
         let begun = Instant::now();
-        let answer = timeout(self.0.settings.deadline, ask(&current.asking)).await;
+        let answer = timeout(self.0.settings.deadline, answer).await;
         histogram!("redis_call_duration_seconds", "call" => call).record(begun.elapsed());
         let (reason, is_gone) = match answer {
             Ok(Ok(answer)) => {
@@ -152,7 +174,7 @@ impl Redis {
         };
         counter!("redis_failures_total", "call" => call, "reason" => reason).increment(1);
         if current.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES || is_gone {
-            self.drop_connection(&current);
+            self.drop_connection(current);
         }
         Err(Away)
     }

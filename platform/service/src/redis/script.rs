@@ -16,9 +16,12 @@ impl Script {
 
     /// The script with its `KEYS` and `ARGV`.
     pub fn with(&self, keys: &[&str], arguments: impl ToRedisArgs) -> Cmd {
-        let mut command = cmd("EVALSHA");
-        command.arg(&*self.digest).arg(keys.len()).arg(keys).arg(arguments);
-        command
+        run("EVALSHA", &self.digest, keys, arguments)
+    }
+
+    /// As [`with`](Self::with), for a Redis that may not have seen it.
+    pub fn whole_with(&self, keys: &[&str], arguments: impl ToRedisArgs) -> Cmd {
+        run("EVAL", self.code, keys, arguments)
     }
 
     pub(super) fn load(&self) -> Cmd {
@@ -26,4 +29,10 @@ impl Script {
         command.arg("LOAD").arg(self.code);
         command
     }
+}
+
+fn run(name: &str, script: &str, keys: &[&str], arguments: impl ToRedisArgs) -> Cmd {
+    let mut command = cmd(name);
+    command.arg(script).arg(keys.len()).arg(keys).arg(arguments);
+    command
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use fixtures::RedisServer;
+use fixtures::{RedisServer, eventually};
 use service::cache::{Cache, Version};
 
 use crate::rate_limits::connect_patiently;
@@ -43,6 +43,25 @@ async fn who_read_the_row_before_it_was_changed_can_not_put_the_old_one_back() {
 }
 
 #[tokio::test]
+async fn what_nobody_waits_for_is_forgotten_soon_and_nothing_older_comes_back() {
+    let server = RedisServer::start().await;
+    let cache = Cache::new("test", Some(connect_patiently(&server).await), LIFE);
+    let is_gone = async || (!server.say("GET k").await.contains("five")).then_some(());
+    cache.set(&["k"], Version(5), b"five").await;
+    assert_eq!(is_gone().await, None);
+    server.say("SCRIPT FLUSH").await;
+    cache.del_soon(&["k"], Version(6));
+    eventually("it is forgotten", is_gone).await;
+    cache.set(&["k"], Version(5), b"five").await;
+    assert_eq!(is_gone().await, Some(()), "put back by a slow reader");
+
+    // Before what is asked later.
+    cache.set(&["k"], Version(7), b"seven").await;
+    cache.del_soon(&["k"], Version(8));
+    assert_eq!(cache.get("k", Version(7)).await, None);
+}
+
+#[tokio::test]
 async fn what_was_found_a_moment_ago_is_found_without_redis_as_long_as_the_row_is_the_same() {
     let mut server = RedisServer::start().await;
     let redis = connect_patiently(&server).await;
@@ -71,6 +90,7 @@ async fn without_redis_nothing_is_found_and_nothing_fails() {
     for cache in [&cache, &Cache::new("test", None, LIFE)] {
         cache.set(&["k"], Version(1), b"one").await;
         cache.del(&["k"], Version(2)).await;
+        cache.del_soon(&["k"], Version(2));
         assert_eq!(cache.get("k", Version(1)).await, None);
     }
 }

@@ -93,7 +93,7 @@ async fn conforms(limiter: &RateLimiter) {
     for _ in 0..10 {
         let (decision, charged) = limiter.decide(&[limiter.charge(&FAILURES, "ada")]).await;
         assert!(decision.is_allowed);
-        charged.refund().await;
+        charged.refund();
     }
     assert_eq!(allowed_of(std::slice::from_ref(limiter), 10, &FAILURES, "ada").await, 3);
 
@@ -250,7 +250,7 @@ fn app(limiter: &RateLimiter) -> Router {
     async fn handle(throttle: Throttle, Json(about): Json<About>) -> Result<&'static str, Problem> {
         let charged = throttle.admit(&[(&FAILURES, &about.whom)]).await?;
         if about.whom == "succeeds" {
-            charged.refund().await;
+            charged.refund();
         }
         Ok("let in")
     }

@@ -122,7 +122,7 @@ pub(super) async fn change_password(
     let charged = throttle.admit(&[(&PASSWORD_ACCOUNT, &caller.user_id.to_string())]).await?;
     let outcome = change.change(caller.user_id, caller.session_id, current, &request.new_password, &origin).await;
     if !matches!(outcome, Ok(Changed::WrongPassword)) {
-        charged.refund().await;
+        charged.refund();
     }
     match outcome? {
         Changed::Done => Ok((StatusCode::NO_CONTENT, NOT_STORED)),

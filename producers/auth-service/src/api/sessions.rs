@@ -94,7 +94,7 @@ pub(super) async fn log_in(
     let outcome = login.log_in(&email, password, &origin).await;
     if !matches!(outcome, Ok(None)) {
         // Nothing that went wrong in here was a wrong password.
-        charged.refund().await;
+        charged.refund();
     }
     match outcome? {
         Some(tokens) => Ok((NOT_STORED, Json(TokenResponse::from(tokens)))),

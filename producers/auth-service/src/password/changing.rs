@@ -7,7 +7,7 @@ use crate::{
     EmailAddress, Failure, Origin, Pseudonyms,
     audit::{Action, Entry},
     change::Store,
-    lockout::{self, Attempt},
+    lockout::{self, Counting},
     session::revoke,
 };
 
@@ -45,21 +45,23 @@ impl PasswordChange {
     ) -> Result<Changed, Failure> {
         let place = self.hasher.place()?;
         let mut connection = self.store.pool.acquire().await?;
-        let Some((email, stored)) = find(&mut connection, account).await? else { return Ok(Changed::WrongPassword) };
+        let Some(email) = address_of(&mut connection, account).await? else { return Ok(Changed::WrongPassword) };
         let new = match self.policy.check(new, Some(&email)) {
             Ok(new) => new,
             Err(unfit) => return Ok(Changed::Unfit(unfit)),
         };
         // A stolen session must not be a way to guess the password: counted like signing in.
         let pseudonym = self.pseudonyms.of(&email);
-        let attempt = lockout::count_attempt(&mut connection, pseudonym, self.store.now()).await?;
+        let mut attempt = lockout::count_attempt(&mut connection, &email, pseudonym, self.store.now()).await?;
         // Hashing takes long, and others may have it meanwhile.
         connection.release();
-        let stored = Some(stored).filter(|_| attempt == Attempt::Counted);
+        // The address may have become another's just now.
+        attempt.account = attempt.account.filter(|found| found.id == account && found.is_active);
+        let stored = attempt.stored().cloned();
         if self.hasher.verify(&place, current, stored.clone()).await? == Tried::Wrong {
             let mut connection = self.store.pool.acquire().await?;
             let mut change = self.store.begin(&mut connection, origin).await?;
-            let reason = if attempt == Attempt::Locked { "locked" } else { "wrong-password" };
+            let reason = if attempt.outcome == Counting::Locked { "locked" } else { "wrong-password" };
             change.audit(Entry::failure(Action::ChangePassword, reason).about_account(account)).await?;
             change.commit().await?;
             return Ok(Changed::WrongPassword);
@@ -82,14 +84,10 @@ impl PasswordChange {
     }
 }
 
-async fn find(connection: &mut PgConnection, account: Uuid) -> Result<Option<(EmailAddress, SecretString)>, Failure> {
-    let row = sqlx::query!(
-        r#"SELECT email AS "email!", password_hash AS "password_hash!" FROM users WHERE id = $1 AND status = 'active'"#,
-        account
-    )
-    .fetch_optional(connection)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let email = EmailAddress::parse(&row.email).map_err(|_| Failure::StoredAccount("email"))?;
-    Ok(Some((email, SecretString::from(row.password_hash))))
+async fn address_of(connection: &mut PgConnection, account: Uuid) -> Result<Option<EmailAddress>, Failure> {
+    let email =
+        sqlx::query_scalar!(r#"SELECT email AS "email!" FROM users WHERE id = $1 AND status = 'active'"#, account)
+            .fetch_optional(connection)
+            .await?;
+    email.map(|email| EmailAddress::parse(&email).map_err(|_| Failure::StoredAccount("email"))).transpose()
 }

@@ -1,15 +1,16 @@
 //! Hashing passwords without letting it take the machine.
 //!
 //! Argon2id with OWASP's parameters takes some 30 ms of one core and 19 MiB, which makes it the ceiling of this
-//! service. So there is a permit for each core and a short queue for them; beyond that the answer is "busy" at once,
+//! service. So there is a thread for each core and a short queue for them; beyond that the answer is "busy" at once,
 //! because a client that waits longer gives up and tries again.
 
 use std::{
     io,
     num::NonZero,
+    pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::available_parallelism,
     time::Duration,
@@ -91,12 +92,21 @@ pub struct PasswordHasher {
     threads: HashThreads,
     /// What is compared with where there is nothing to compare with: a hash of today's parameters, of a password that nobody knows.
     nobodys: Arc<SecretString>,
+    given: Given,
     computed: Arc<AtomicU64>,
     /// One for each that is computed or waits.
     places: Arc<Semaphore>,
-    turns: Arc<Semaphore>,
     wait: Duration,
 }
+
+/// How many jobs the threads were given and are not through with.
+#[derive(Clone)]
+struct Given {
+    jobs: Arc<AtomicUsize>,
+    threads: usize,
+}
+
+struct GivenJob(Arc<AtomicUsize>);
 
 /// A place among those who have a password hashed. It is taken before the first statement that leads there: whoever finds
 /// none has cost the database nothing, and no account an attempt.
@@ -113,9 +123,9 @@ impl PasswordHasher {
         Ok(Self {
             threads: HashThreads::start(limits.concurrency).map_err(HashError::NoThread)?,
             nobodys: Arc::new(nobodys),
+            given: Given::to(limits.concurrency),
             computed: Arc::default(),
             places: Arc::new(Semaphore::new(limits.concurrency + limits.queue)),
-            turns: Arc::new(Semaphore::new(limits.concurrency)),
             wait: limits.wait,
         })
     }
@@ -156,30 +166,63 @@ impl PasswordHasher {
         })
     }
 
+    /// Whoever waits for a turn does so where the threads take their jobs from, so that a thread that is through goes on with the
+    /// next at once.
     async fn compute<T: Send + 'static>(
         &self,
         hash: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, HashError> {
-        let turn = self.turn().await?;
-        self.computed.fetch_add(1, Ordering::Relaxed);
+        let (begin, mut begun) = oneshot::channel();
         let (done, computed) = oneshot::channel();
+        let (given, has_turn) = self.given.one_more();
+        let count = Arc::clone(&self.computed);
         let job = move |memory: &mut Memory| {
+            // Whoever gave up has closed this.
+            if begin.send(()).is_err() {
+                return;
+            }
+            count.fetch_add(1, Ordering::Relaxed);
             let began = Instant::now();
             let hash = hash(memory);
             histogram!("password_hash_seconds").record(began.elapsed());
-            // It went along, since a client that hangs up frees no core while its hash is still computed.
-            drop(turn);
+            // First, so that whoever comes next finds the thread free.
+            drop(given);
             let _ = done.send(hash);
         };
         self.threads.give(job).map_err(|_| HashError::BrokeOff)?;
-        computed.await.map_err(|_| HashError::BrokeOff)
+        let mut computed = pin!(computed);
+        let in_time = match has_turn {
+            true => Some(computed.as_mut().await),
+            false => timeout(self.wait, computed.as_mut()).await.ok(),
+        };
+        let computed = match in_time {
+            Some(computed) => computed,
+            None => {
+                // From here on it does not begin. It may have, and then it is not refused any more.
+                begun.close();
+                begun.try_recv().map_err(|_| refused())?;
+                computed.await
+            }
+        };
+        computed.map_err(|_| HashError::BrokeOff)
+    }
+}
+
+impl Given {
+    fn to(threads: usize) -> Self {
+        Self { jobs: Arc::default(), threads }
     }
 
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, HashError> {
-        match timeout(self.wait, Arc::clone(&self.turns).acquire_owned()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) | Err(_) => Err(refused()),
-        }
+    /// What ends with the job, and whether there is a thread for it.
+    fn one_more(&self) -> (GivenJob, bool) {
+        let before = self.jobs.fetch_add(1, Ordering::Relaxed);
+        (GivenJob(Arc::clone(&self.jobs)), before < self.threads)
+    }
+}
+
+impl Drop for GivenJob {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -202,8 +245,11 @@ fn salt() -> Result<[u8; 16], HashError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
     use secrecy::ExposeSecret;
+    use tokio::{sync::oneshot::error::TryRecvError, task::yield_now, time::advance};
 
     use super::*;
 
@@ -279,16 +325,75 @@ mod tests {
         assert!(hasher.place().is_ok());
     }
 
+    /// What keeps the hasher's thread busy, until what is answered is dropped; and what says that it does.
+    fn busy() -> (mpsc::Sender<()>, oneshot::Receiver<()>, impl FnOnce(&mut Memory) + Send + 'static) {
+        let (go_on, waiting) = mpsc::channel();
+        let (begin, begun) = oneshot::channel();
+        let job = move |_: &mut Memory| {
+            begin.send(()).unwrap();
+            assert!(waiting.recv().is_err());
+        };
+        (go_on, begun, job)
+    }
+
+    fn computing<F: FnOnce(&mut Memory) + Send + 'static>(
+        hasher: &PasswordHasher,
+        job: F,
+    ) -> impl Future<Output = ()> + use<F> {
+        let hasher = hasher.clone();
+        async move { hasher.compute(job).await.unwrap() }
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_longer_than_allowed_and_leaves_no_place_taken() {
+    async fn nobody_waits_longer_than_allowed_and_what_nobody_waits_for_is_not_computed() {
         let hasher = hasher(1);
-        let turn = hasher.turn().await.unwrap();
+        let (go_on, begun, job) = busy();
+        let first = tokio::spawn(computing(&hasher, job));
+        begun.await.unwrap();
         for _ in 0..3 {
             let (place, began) = (hasher.place().unwrap(), Instant::now());
             assert!(matches!(hasher.hash(&place, password()).await, Err(HashError::Busy)));
             assert_eq!(began.elapsed(), Duration::from_secs(1));
         }
-        drop(turn);
-        assert!(hasher.turn().await.is_ok());
+        let place = hasher.place().unwrap();
+        assert!(timeout(Duration::from_millis(1), hasher.hash(&place, password())).await.is_err(), "hung up");
+        drop(go_on);
+        first.await.unwrap();
+        // After all of them.
+        let (go_on, begun, job) = busy();
+        hasher.threads.give(job).unwrap();
+        begun.await.unwrap();
+        drop(go_on);
+        assert_eq!(hasher.computed(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whose_turn_has_come_is_not_refused_however_long_it_takes() {
+        let hasher = hasher(1);
+        let ((go_on, begun, job), (second_go_on, mut second_begun, second_job)) = (busy(), busy());
+        let first = tokio::spawn(computing(&hasher, job));
+        begun.await.unwrap();
+        let second = tokio::spawn(computing(&hasher, second_job));
+        drop(go_on);
+        // Never idle, so that the clock stands still.
+        while second_begun.try_recv() == Err(TryRecvError::Empty) {
+            yield_now().await;
+        }
+        advance(Duration::from_secs(2)).await;
+        first.await.unwrap();
+        assert!(!second.is_finished());
+        drop(second_go_on);
+        second.await.unwrap();
+        assert_eq!(hasher.computed(), 2);
+    }
+
+    /// The thread may be slow to begin, as the lowest of all.
+    #[tokio::test]
+    async fn who_finds_a_thread_waits_for_nothing() {
+        let hasher = PasswordHasher { wait: Duration::ZERO, ..hasher(0) };
+        for _ in 0..3 {
+            let place = hasher.place().unwrap();
+            assert!(hasher.hash(&place, password()).await.is_ok());
+        }
     }
 }

@@ -8,7 +8,6 @@ use metrics::counter;
 use schemas::{AccountStatus, Roles};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use super::{Bearer, TokenIssuer, Tokens, open};
 use crate::{
@@ -16,8 +15,9 @@ use crate::{
     account::roles_from,
     audit::{Action, Entry},
     change::Store,
-    lockout::{self, Attempt},
+    lockout::{self, Attempt, Counting, Credentials, login_key},
     password::{self, hashing::Tried},
+    pseudonym::Pseudonym,
     secret_token::SecretToken,
     signing::ACCESS_TOKEN_LIFE,
 };
@@ -30,14 +30,6 @@ pub struct Login {
     pseudonyms: Pseudonyms,
     issuer: TokenIssuer,
     verification: VerificationRule,
-}
-
-/// As the row is before the password is looked at.
-struct Found {
-    id: Uuid,
-    password_hash: SecretString,
-    is_active: bool,
-    is_verified: bool,
 }
 
 impl Login {
@@ -61,15 +53,12 @@ impl Login {
         let place = self.hasher.place()?;
         let pseudonym = self.pseudonyms.of(email);
         let mut connection = self.store.pool.acquire().await?;
-        let attempt = lockout::count_attempt(&mut connection, pseudonym, self.store.now()).await?;
-        let found = find(&mut connection, email).await?;
+        let attempt = lockout::count_attempt(&mut connection, email, pseudonym, self.store.now()).await?;
         // Hashing takes long, and others may have it meanwhile.
         connection.release();
-        // A locked account's own hash is not compared with, so that nothing depends on what it would say.
-        let stored = found.as_ref().filter(|_| attempt == Attempt::Counted).map(|found| found.password_hash.clone());
-        let tried = self.hasher.verify(&place, password.clone(), stored).await?;
-        let account = found.as_ref().map(|found| found.id);
-        let reason = match self.judge(attempt, found, tried) {
+        let tried = self.hasher.verify(&place, password.clone(), attempt.stored().cloned()).await?;
+        let account = attempt.account.as_ref().map(|account| account.id);
+        let reason = match self.judge(attempt, tried) {
             Err(reason) => reason,
             Ok(found) => {
                 // Once for each account, after the parameters were changed.
@@ -95,10 +84,10 @@ impl Login {
     }
 
     /// The account to let in, or why not.
-    fn judge(&self, attempt: Attempt, found: Option<Found>, tried: Tried) -> Result<Found, &'static str> {
+    fn judge(&self, attempt: Attempt, tried: Tried) -> Result<Credentials, &'static str> {
         let is_required = self.verification == VerificationRule::Required;
-        match (found, attempt, tried) {
-            (_, Attempt::Locked, _) => Err("locked"),
+        match (attempt.account, attempt.outcome, tried) {
+            (_, Counting::Locked, _) => Err("locked"),
             (None, ..) => Err("unknown-address"),
             (Some(_), _, Tried::Wrong) => Err("wrong-password"),
             (Some(found), ..) if !found.is_active => Err("deactivated"),
@@ -110,7 +99,7 @@ impl Login {
     /// `None` where the account is not any more what the password was compared with.
     async fn let_in(
         &self,
-        found: Found,
+        found: Credentials,
         email: &EmailAddress,
         rehashed: Option<SecretString>,
         origin: &Origin,
@@ -120,14 +109,13 @@ impl Login {
         let now = change.now();
         // Hashing took its time: a password that was reset meanwhile, because somebody knew it, must not let them in.
         let Some(account) = change.lock(found.id).await? else { return Ok(None) };
-        let (is_stored, roles) = password_and_roles(change.connection(), &found).await?;
+        let (is_stored, roles) = prove(change.connection(), &found, self.pseudonyms.of(email)).await?;
         if account.status != AccountStatus::Active || account.email != *email || !is_stored {
             return Ok(None);
         }
         if let Some(hash) = rehashed {
             password::store(change.connection(), found.id, &hash).await?;
         }
-        lockout::forgive(change.connection(), self.pseudonyms.of(email)).await?;
         let (session_id, refresh) = (change.new_event_id(), SecretToken::generate()?);
         let expires_at = open(change.connection(), found.id, session_id, &refresh, now, origin).await?;
         change.audit(Entry::success(Action::LogIn, found.id)).await?;
@@ -145,32 +133,18 @@ impl Login {
     }
 }
 
-async fn find(connection: &mut PgConnection, email: &EmailAddress) -> Result<Option<Found>, Failure> {
-    let row = sqlx::query!(
-        r#"SELECT id, password_hash AS "password_hash!", status = 'active' AS "is_active!",
-                  email_verified_at IS NOT NULL AS "is_verified!"
-             FROM users WHERE email = $1"#,
-        email.as_str()
-    )
-    .fetch_optional(connection)
-    .await?;
-    Ok(row.map(|row| Found {
-        id: row.id,
-        password_hash: SecretString::from(row.password_hash),
-        is_active: row.is_active,
-        is_verified: row.is_verified,
-    }))
-}
-
 /// Whether the account still has the hash that was compared with, and its roles as they are by now. Its row has to be locked, or
-/// both may be old.
-async fn password_and_roles(connection: &mut PgConnection, found: &Found) -> Result<(bool, Roles), Failure> {
+/// both may be old. Nothing is held against the address any more, as [`lockout::forgive`] has it, since that takes a way less here;
+/// where the hash is another, the caller has to give the transaction up.
+async fn prove(connection: &mut PgConnection, found: &Credentials, email: Pseudonym) -> Result<(bool, Roles), Failure> {
     let row = sqlx::query!(
-        r#"SELECT coalesce(password_hash = $2, false) AS "is_stored!",
+        r#"WITH forgiven AS (DELETE FROM rate_limits WHERE key = $3)
+           SELECT coalesce(password_hash = $2, false) AS "is_stored!",
                   ARRAY(SELECT role FROM user_roles WHERE user_id = $1 ORDER BY role) AS "roles!"
              FROM users WHERE id = $1"#,
         found.id,
         found.password_hash.expose_secret(),
+        login_key(email),
     )
     .fetch_one(connection)
     .await?;
