@@ -56,8 +56,8 @@ pub use mail_requests::{MailerKey, MailerKeyError, MailerKeySource};
 pub use measure::describe_metrics;
 pub use origin::Origin;
 pub use password::{
-    Changed, HashError, HashLimits, Password, PasswordChange, PasswordHasher, PasswordPolicy, PasswordReset, Reset,
-    UnfitPassword,
+    Changed, HashError, HashLimits, NewPassword, Password, PasswordChange, PasswordHasher, PasswordPolicy,
+    PasswordReset, Reset, UnfitPassword,
 };
 pub use pseudonym::{Pseudonyms, UnfitPseudonymKey};
 pub use retention::Retention;

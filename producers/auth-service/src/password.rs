@@ -5,6 +5,7 @@ mod changing;
 pub(crate) mod hashing;
 mod policy;
 mod reset;
+mod strength;
 mod threads;
 
 use schemas::{ServiceName, UserPasswordChangedV1};
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 pub use changing::{Changed, PasswordChange};
 pub use hashing::{HashError, HashLimits, PasswordHasher};
-pub use policy::{Password, PasswordPolicy, UnfitPassword};
+pub use policy::{NewPassword, Password, PasswordPolicy, UnfitPassword};
 pub use reset::{PasswordReset, Reset};
 
 use crate::{

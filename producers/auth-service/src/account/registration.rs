@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{Account, Row};
 use crate::{
-    EmailAddress, Failure, MailerKey, Origin, Password, PasswordHasher, Pseudonyms,
+    EmailAddress, Failure, MailerKey, NewPassword, Origin, PasswordHasher, Pseudonyms, UnfitPassword,
     audit::{Action, Entry},
     change::{Change, Store},
     lockout::{self, Letter},
@@ -35,18 +35,20 @@ pub struct Registration {
 #[derive(Debug)]
 pub struct Applicant {
     pub email: EmailAddress,
-    pub password: Password,
+    pub password: NewPassword,
     pub display_name: Option<DisplayName>,
     pub locale: Option<Locale>,
 }
 
-/// What became of a registration. Not for the client, who gets one answer for both.
+/// What became of a registration. Whether the address was known is not for the client, who gets one answer for both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registered {
     /// The account is there, and so are its events.
     Created(Uuid),
     /// The address had an account, which is as it was.
     KnownAlready,
+    /// There is no account by this password, whoever has the address.
+    Unfit(UnfitPassword),
 }
 
 impl Registration {
@@ -59,7 +61,10 @@ impl Registration {
     pub async fn register(&self, applicant: Applicant, origin: &Origin) -> Result<Registered, Failure> {
         let Applicant { email, password, display_name, locale } = applicant;
         // Before the database is asked, so that a known address takes as long as a new one.
-        let hash = self.hasher.hash(&self.hasher.place()?, password).await?;
+        let hash = match self.hasher.judge_and_hash(&self.hasher.place()?, password).await? {
+            Ok(hash) => hash,
+            Err(unfit) => return Ok(Registered::Unfit(unfit)),
+        };
 
         let mut connection = self.store.pool.acquire().await?;
         let mut change = self.store.begin(&mut connection, origin).await?;

@@ -12,7 +12,7 @@ use service::{
 use utoipa::ToSchema;
 
 use super::requests::{Accepted, Preferred, accepted, email};
-use crate::{Applicant, Origin, PasswordPolicy, Registration};
+use crate::{Applicant, Origin, PasswordPolicy, Registered, Registration};
 
 /// Who wants an account.
 #[derive(Deserialize, ToSchema)]
@@ -58,12 +58,14 @@ pub(super) async fn register(
 ) -> Result<impl IntoResponse, Problem> {
     let _ = throttle.admit(&[]).await?;
     let applicant = Applicant { locale, ..request.validated(policy)? };
-    registration.register(applicant, &origin).await?;
-    Ok(accepted())
+    match registration.register(applicant, &origin).await? {
+        Registered::Created(_) | Registered::KnownAlready => Ok(accepted()),
+        Registered::Unfit(unfit) => Err(Problem::invalid_fields(vec![FieldError::new("password", unfit.to_string())])),
+    }
 }
 
 impl RegisterRequest {
-    /// All fields, or everything that is wrong with any.
+    /// All fields, or everything that is seen to be wrong with any.
     fn validated(self, policy: PasswordPolicy) -> Result<Applicant, Problem> {
         let email = email("email", &self.email);
         let password = policy

@@ -46,14 +46,20 @@ impl PasswordChange {
         let place = self.hasher.place()?;
         let mut connection = self.store.pool.acquire().await?;
         let Some(email) = address_of(&mut connection, account).await? else { return Ok(Changed::WrongPassword) };
+        // Looking closer takes long, and others may have the connection meanwhile.
+        connection.release();
         let new = match self.policy.check(new, Some(&email)) {
+            Ok(new) => self.hasher.judge(&place, new).await?,
+            Err(unfit) => Err(unfit),
+        };
+        let new = match new {
             Ok(new) => new,
             Err(unfit) => return Ok(Changed::Unfit(unfit)),
         };
         // A stolen session must not be a way to guess the password: counted like signing in.
         let pseudonym = self.pseudonyms.of(&email);
+        let mut connection = self.store.pool.acquire().await?;
         let mut attempt = lockout::count_attempt(&mut connection, &email, pseudonym, self.store.now()).await?;
-        // Hashing takes long, and others may have it meanwhile.
         connection.release();
         // The address may have become another's just now.
         attempt.account = attempt.account.filter(|found| found.id == account && found.is_active);

@@ -7,10 +7,9 @@
 use std::{
     io,
     num::NonZero,
-    pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     thread::available_parallelism,
     time::Duration,
@@ -21,14 +20,14 @@ use metrics::{counter, histogram};
 use secrecy::SecretString;
 use service::settings::{Env, SettingErrors, all};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
-    time::{Instant, timeout},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
 };
 
 use super::{
-    Password,
+    NewPassword, Password, UnfitPassword,
     argon2id::{self, Memory, Stored, UnreadableHash},
-    threads::HashThreads,
+    threads::{HashThreads, NotDone},
 };
 use crate::secret_token::{self, NoRandomBytes};
 
@@ -92,21 +91,15 @@ pub struct PasswordHasher {
     threads: HashThreads,
     /// What is compared with where there is nothing to compare with: a hash of today's parameters, of a password that nobody knows.
     nobodys: Arc<SecretString>,
-    given: Given,
-    computed: Arc<AtomicU64>,
+    computed: Computed,
     /// One for each that is computed or waits.
     places: Arc<Semaphore>,
     wait: Duration,
 }
 
-/// How many jobs the threads were given and are not through with.
-#[derive(Clone)]
-struct Given {
-    jobs: Arc<AtomicUsize>,
-    threads: usize,
-}
-
-struct GivenJob(Arc<AtomicUsize>);
+/// Hashes that were computed.
+#[derive(Clone, Default)]
+struct Computed(Arc<AtomicU64>);
 
 /// A place among those who have a password hashed. It is taken before the first statement that leads there: whoever finds
 /// none has cost the database nothing, and no account an attempt.
@@ -123,8 +116,7 @@ impl PasswordHasher {
         Ok(Self {
             threads: HashThreads::start(limits.concurrency).map_err(HashError::NoThread)?,
             nobodys: Arc::new(nobodys),
-            given: Given::to(limits.concurrency),
-            computed: Arc::default(),
+            computed: Computed::default(),
             places: Arc::new(Semaphore::new(limits.concurrency + limits.queue)),
             wait: limits.wait,
         })
@@ -132,7 +124,7 @@ impl PasswordHasher {
 
     /// Hashes that were computed so far, for whatever.
     pub fn computed(&self) -> u64 {
-        self.computed.load(Ordering::Relaxed)
+        self.computed.0.load(Ordering::Relaxed)
     }
 
     /// Busy where all places are taken.
@@ -141,11 +133,37 @@ impl PasswordHasher {
         Ok(Place { _permit: permit.map_err(|_| refused())? })
     }
 
+    /// The password, unless it is easy to guess.
+    pub(crate) async fn judge(
+        &self,
+        _: &Place,
+        new: NewPassword,
+    ) -> Result<Result<Password, UnfitPassword>, HashError> {
+        self.turn(move |_| new.judged()).await
+    }
+
     /// The hash as a PHC string with a salt of its own.
     pub(crate) async fn hash(&self, _: &Place, password: Password) -> Result<SecretString, HashError> {
-        let salt = salt()?;
-        let hash = self.compute(move |memory| argon2id::hash(password.as_bytes(), &salt, memory)).await?;
+        let (salt, computed) = (salt()?, self.computed.clone());
+        let hash = self.turn(move |memory| computed.one(|| argon2id::hash(password.as_bytes(), &salt, memory))).await?;
         hash.map_err(HashError::Failed)
+    }
+
+    /// As [`judge`](Self::judge) and [`hash`](Self::hash), in one turn.
+    pub(crate) async fn judge_and_hash(
+        &self,
+        _: &Place,
+        new: NewPassword,
+    ) -> Result<Result<SecretString, UnfitPassword>, HashError> {
+        let (salt, computed) = (salt()?, self.computed.clone());
+        let hash = self.turn(move |memory| {
+            let password = new.judged()?;
+            Ok(computed.one(|| argon2id::hash(password.as_bytes(), &salt, memory)))
+        });
+        match hash.await? {
+            Ok(hash) => Ok(Ok(hash.map_err(HashError::Failed)?)),
+            Err(unfit) => Ok(Err(unfit)),
+        }
     }
 
     /// Whether this is the password of a stored hash. Where there is none, the same work is done and the answer is no.
@@ -158,7 +176,8 @@ impl PasswordHasher {
         let is_somebodys = stored.is_some();
         let stored = Stored::read(stored.as_ref().unwrap_or(&self.nobodys))?;
         let is_todays = stored.is_todays();
-        let matches = self.compute(move |memory| stored.is_of(password.as_bytes(), memory)).await?;
+        let computed = self.computed.clone();
+        let matches = self.turn(move |memory| computed.one(|| stored.is_of(password.as_bytes(), memory))).await?;
         Ok(match matches.map_err(HashError::Failed)? {
             true if is_somebodys && is_todays => Tried::Right,
             true if is_somebodys => Tried::RightToRehash,
@@ -166,63 +185,25 @@ impl PasswordHasher {
         })
     }
 
-    /// Whoever waits for a turn does so where the threads take their jobs from, so that a thread that is through goes on with the
-    /// next at once.
-    async fn compute<T: Send + 'static>(
+    async fn turn<T: Send + 'static>(
         &self,
-        hash: impl FnOnce(&mut Memory) -> T + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, HashError> {
-        let (begin, mut begun) = oneshot::channel();
-        let (done, computed) = oneshot::channel();
-        let (given, has_turn) = self.given.one_more();
-        let count = Arc::clone(&self.computed);
-        let job = move |memory: &mut Memory| {
-            // Whoever gave up has closed this.
-            if begin.send(()).is_err() {
-                return;
-            }
-            count.fetch_add(1, Ordering::Relaxed);
-            let began = Instant::now();
-            let hash = hash(memory);
-            histogram!("password_hash_seconds").record(began.elapsed());
-            // First, so that whoever comes next finds the thread free.
-            drop(given);
-            let _ = done.send(hash);
-        };
-        self.threads.give(job).map_err(|_| HashError::BrokeOff)?;
-        let mut computed = pin!(computed);
-        let in_time = match has_turn {
-            true => Some(computed.as_mut().await),
-            false => timeout(self.wait, computed.as_mut()).await.ok(),
-        };
-        let computed = match in_time {
-            Some(computed) => computed,
-            None => {
-                // From here on it does not begin. It may have, and then it is not refused any more.
-                begun.close();
-                begun.try_recv().map_err(|_| refused())?;
-                computed.await
-            }
-        };
-        computed.map_err(|_| HashError::BrokeOff)
+        self.threads.run(self.wait, work).await.map_err(|not_done| match not_done {
+            NotDone::WaitIsOver => refused(),
+            NotDone::BrokeOff => HashError::BrokeOff,
+        })
     }
 }
 
-impl Given {
-    fn to(threads: usize) -> Self {
-        Self { jobs: Arc::default(), threads }
-    }
-
-    /// What ends with the job, and whether there is a thread for it.
-    fn one_more(&self) -> (GivenJob, bool) {
-        let before = self.jobs.fetch_add(1, Ordering::Relaxed);
-        (GivenJob(Arc::clone(&self.jobs)), before < self.threads)
-    }
-}
-
-impl Drop for GivenJob {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl Computed {
+    /// One hash more.
+    fn one<T>(&self, hash: impl FnOnce() -> T) -> T {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let began = Instant::now();
+        let hash = hash();
+        histogram!("password_hash_seconds").record(began.elapsed());
+        hash
     }
 }
 
@@ -245,11 +226,8 @@ fn salt() -> Result<[u8; 16], HashError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
     use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
     use secrecy::ExposeSecret;
-    use tokio::{sync::oneshot::error::TryRecvError, task::yield_now, time::advance};
 
     use super::*;
 
@@ -323,77 +301,5 @@ mod tests {
         assert!(matches!(hasher.place(), Err(HashError::Busy)));
         drop(first);
         assert!(hasher.place().is_ok());
-    }
-
-    /// What keeps the hasher's thread busy, until what is answered is dropped; and what says that it does.
-    fn busy() -> (mpsc::Sender<()>, oneshot::Receiver<()>, impl FnOnce(&mut Memory) + Send + 'static) {
-        let (go_on, waiting) = mpsc::channel();
-        let (begin, begun) = oneshot::channel();
-        let job = move |_: &mut Memory| {
-            begin.send(()).unwrap();
-            assert!(waiting.recv().is_err());
-        };
-        (go_on, begun, job)
-    }
-
-    fn computing<F: FnOnce(&mut Memory) + Send + 'static>(
-        hasher: &PasswordHasher,
-        job: F,
-    ) -> impl Future<Output = ()> + use<F> {
-        let hasher = hasher.clone();
-        async move { hasher.compute(job).await.unwrap() }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nobody_waits_longer_than_allowed_and_what_nobody_waits_for_is_not_computed() {
-        let hasher = hasher(1);
-        let (go_on, begun, job) = busy();
-        let first = tokio::spawn(computing(&hasher, job));
-        begun.await.unwrap();
-        for _ in 0..3 {
-            let (place, began) = (hasher.place().unwrap(), Instant::now());
-            assert!(matches!(hasher.hash(&place, password()).await, Err(HashError::Busy)));
-            assert_eq!(began.elapsed(), Duration::from_secs(1));
-        }
-        let place = hasher.place().unwrap();
-        assert!(timeout(Duration::from_millis(1), hasher.hash(&place, password())).await.is_err(), "hung up");
-        drop(go_on);
-        first.await.unwrap();
-        // After all of them.
-        let (go_on, begun, job) = busy();
-        hasher.threads.give(job).unwrap();
-        begun.await.unwrap();
-        drop(go_on);
-        assert_eq!(hasher.computed(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn whose_turn_has_come_is_not_refused_however_long_it_takes() {
-        let hasher = hasher(1);
-        let ((go_on, begun, job), (second_go_on, mut second_begun, second_job)) = (busy(), busy());
-        let first = tokio::spawn(computing(&hasher, job));
-        begun.await.unwrap();
-        let second = tokio::spawn(computing(&hasher, second_job));
-        drop(go_on);
-        // Never idle, so that the clock stands still.
-        while second_begun.try_recv() == Err(TryRecvError::Empty) {
-            yield_now().await;
-        }
-        advance(Duration::from_secs(2)).await;
-        first.await.unwrap();
-        assert!(!second.is_finished());
-        drop(second_go_on);
-        second.await.unwrap();
-        assert_eq!(hasher.computed(), 2);
-    }
-
-    /// The thread may be slow to begin, as the lowest of all.
-    #[tokio::test]
-    async fn who_finds_a_thread_waits_for_nothing() {
-        let hasher = PasswordHasher { wait: Duration::ZERO, ..hasher(0) };
-        for _ in 0..3 {
-            let place = hasher.place().unwrap();
-            assert!(hasher.hash(&place, password()).await.is_ok());
-        }
     }
 }

@@ -3,13 +3,21 @@
 use secrecy::{ExposeSecret, SecretString};
 use service::settings::{Env, SettingError};
 use unicode_normalization::UnicodeNormalization;
-use zxcvbn::{Score, zxcvbn};
+
+use super::strength::is_easy;
 
 use crate::EmailAddress;
 
 /// A password as it is hashed: NFKC, so that it is the same from every keyboard.
 #[derive(Debug, Clone)]
 pub struct Password(SecretString);
+
+/// What may become somebody's password, unless it is easy to guess: that is still to be looked at.
+#[derive(Debug, Clone)]
+pub struct NewPassword {
+    password: Password,
+    email: Option<EmailAddress>,
+}
 
 /// What a new password has to be. One that is only tried has to be short enough to be looked at, and no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +48,6 @@ const MAX_BYTES: usize = 512;
 const LEAST_MIN_CHARACTERS: usize = 8;
 const MOST_MIN_CHARACTERS: usize = 64;
 
-/// More than 10⁸ guesses: safe where guessing is slowed down, as it is here.
-const MIN_SCORE: Score = Score::Three;
-
 /// A shorter part before the @ is in too many good passwords by chance.
 const MIN_TELLING_LOCAL_PART: usize = 4;
 
@@ -63,8 +68,8 @@ impl PasswordPolicy {
         self.min_characters
     }
 
-    /// `email` is the account's, where it is known.
-    pub fn check(self, text: &SecretString, email: Option<&EmailAddress>) -> Result<Password, UnfitPassword> {
+    /// Whether it may be one, as far as that is told at a glance. `email` is the account's, where it is known.
+    pub fn check(self, text: &SecretString, email: Option<&EmailAddress>) -> Result<NewPassword, UnfitPassword> {
         let password = Password::attempt(text)?;
         // Counted composed, so that a keyboard that sends accents apart gains nothing; but not in NFKC, which makes one
         // ligature many letters.
@@ -74,10 +79,18 @@ impl PasswordPolicy {
         if email.is_some_and(|email| contains(&password.0, email)) {
             return Err(UnfitPassword::ContainsEmail);
         }
-        if is_easy(&password.0, email) {
-            return Err(UnfitPassword::TooEasy);
-        }
-        Ok(password)
+        Ok(NewPassword { password, email: email.cloned() })
+    }
+}
+
+impl NewPassword {
+    /// The password, unless it is easy to guess. Takes up to 10 ms: for a thread that may take that long.
+    pub(super) fn judged(self) -> Result<Password, UnfitPassword> {
+        let email = self.email.as_ref().and_then(|email| email.as_str().split_once('@'));
+        let (local, domain) = email.unwrap_or_default();
+        let about = local.split(['.', '-', '_', '+']).chain(domain.split('.')).chain(["waypost", local, domain]);
+        let about: Vec<&str> = about.filter(|word| word.len() > 2).collect();
+        if is_easy(self.password.0.expose_secret(), &about) { Err(UnfitPassword::TooEasy) } else { Ok(self.password) }
     }
 }
 
@@ -95,14 +108,6 @@ impl Password {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.expose_secret().as_bytes()
     }
-}
-
-/// Common passwords, words, names, dates and rows of keys are in what this looks up; words about the account are added.
-fn is_easy(password: &SecretString, email: Option<&EmailAddress>) -> bool {
-    let (local, domain) = email.and_then(|email| email.as_str().split_once('@')).unwrap_or_default();
-    let about = local.split(['.', '-', '_', '+']).chain(domain.split('.')).chain(["waypost", local, domain]);
-    let about: Vec<&str> = about.filter(|word| word.len() > 2).collect();
-    zxcvbn(password.expose_secret(), &about).score() < MIN_SCORE
 }
 
 fn contains(password: &SecretString, email: &EmailAddress) -> bool {
@@ -123,7 +128,7 @@ mod tests {
 
     fn check(text: &str, email: &str) -> Result<String, UnfitPassword> {
         let email = EmailAddress::parse(email).unwrap();
-        let password = PasswordPolicy::default().check(&SecretString::from(text), Some(&email))?;
+        let password = PasswordPolicy::default().check(&SecretString::from(text), Some(&email))?.judged()?;
         Ok(String::from_utf8(password.as_bytes().to_vec()).unwrap())
     }
 

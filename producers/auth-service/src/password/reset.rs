@@ -88,7 +88,10 @@ impl PasswordReset {
             Ok(password) => password,
             Err(unfit) => return Ok(Reset::Unfit(unfit)),
         };
-        let hash = self.hasher.hash(&self.hasher.place()?, password).await?;
+        let hash = match self.hasher.judge_and_hash(&self.hasher.place()?, password).await? {
+            Ok(hash) => hash,
+            Err(unfit) => return Ok(Reset::Unfit(unfit)),
+        };
 
         let mut connection = self.store.pool.acquire().await?;
         let mut change = self.store.begin(&mut connection, origin).await?;

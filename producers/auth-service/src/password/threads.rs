@@ -6,12 +6,17 @@
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     thread,
+    time::Duration,
 };
+
+use tokio::{sync::oneshot, time::timeout};
 
 use super::argon2id::Memory;
 
@@ -19,11 +24,25 @@ type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
 /// End with their last handle, once what they were given is done.
 #[derive(Clone)]
-pub(super) struct HashThreads(Sender<Job>);
+pub(super) struct HashThreads {
+    jobs: Sender<Job>,
+    /// Here too, so that jobs wait in vain where there is no thread.
+    _taken: Arc<Mutex<Receiver<Job>>>,
+    given: Arc<AtomicUsize>,
+    count: usize,
+}
 
-/// No thread is there to do it.
+/// Why there is no outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Gone;
+pub(super) enum NotDone {
+    /// It was not begun, and is not any more.
+    WaitIsOver,
+    /// It panicked.
+    BrokeOff,
+}
+
+/// A job that no thread is through with.
+struct Given(Arc<AtomicUsize>);
 
 impl HashThreads {
     pub fn start(count: usize) -> io::Result<Self> {
@@ -33,11 +52,53 @@ impl HashThreads {
             let taken = Arc::clone(&taken);
             thread::Builder::new().name(format!("argon2id-{number}")).spawn(move || work(&taken))?;
         }
-        Ok(Self(jobs))
+        Ok(Self { jobs, _taken: taken, given: Arc::default(), count })
     }
 
-    pub fn give(&self, job: impl FnOnce(&mut Memory) + Send + 'static) -> Result<(), Gone> {
-        self.0.send(Box::new(job)).map_err(|_| Gone)
+    /// Waits for its turn, at most for so long, and then for the outcome, however long that takes. What is dropped before its turn has
+    /// come is not done.
+    ///
+    /// It waits where the threads take their jobs from, so that one that is through goes on with the next at once.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        wait: Duration,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
+    ) -> Result<T, NotDone> {
+        let (begin, mut has_begun) = oneshot::channel();
+        let (done, outcome) = oneshot::channel();
+        let has_turn = self.given.fetch_add(1, Ordering::Relaxed) < self.count;
+        let given = Given(Arc::clone(&self.given));
+        let job = move |memory: &mut Memory| {
+            // Whoever gave up has closed this.
+            if begin.send(()).is_err() {
+                return;
+            }
+            let outcome = work(memory);
+            // First, so that whoever comes next finds the thread free.
+            drop(given);
+            let _ = done.send(outcome);
+        };
+        self.jobs.send(Box::new(job)).map_err(|_| NotDone::BrokeOff)?;
+        let mut outcome = pin!(outcome);
+        let in_time = match has_turn {
+            true => Some(outcome.as_mut().await),
+            false => timeout(wait, outcome.as_mut()).await.ok(),
+        };
+        let outcome = if let Some(outcome) = in_time {
+            outcome
+        } else {
+            // From here on it does not begin. It may have, and then it is not given up any more.
+            has_begun.close();
+            has_begun.try_recv().map_err(|_| NotDone::WaitIsOver)?;
+            outcome.await
+        };
+        outcome.map_err(|_| NotDone::BrokeOff)
+    }
+}
+
+impl Drop for Given {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -71,24 +132,100 @@ fn step_back() {}
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::oneshot;
+    use std::sync::mpsc;
+
+    use tokio::{
+        sync::oneshot::error::TryRecvError,
+        task::yield_now,
+        time::{Instant, advance},
+    };
 
     use super::*;
+
+    const LONG: Duration = Duration::from_secs(1);
+
+    /// What keeps a thread busy until what is answered is dropped, and what says that it does.
+    fn busy() -> (mpsc::Sender<()>, oneshot::Receiver<()>, impl FnOnce(&mut Memory) + Send + 'static) {
+        let (go_on, waiting) = mpsc::channel();
+        let (begin, is_on) = oneshot::channel();
+        let job = move |_: &mut Memory| {
+            begin.send(()).unwrap();
+            assert!(waiting.recv().is_err());
+        };
+        (go_on, is_on, job)
+    }
+
+    /// Never idle, so that a clock that is paused stands still.
+    async fn until(mut is_on: oneshot::Receiver<()>) {
+        while is_on.try_recv() == Err(TryRecvError::Empty) {
+            yield_now().await;
+        }
+    }
+
+    fn spawn<F: FnOnce(&mut Memory) + Send + 'static>(
+        threads: &HashThreads,
+        job: F,
+    ) -> tokio::task::JoinHandle<Result<(), NotDone>> {
+        let threads = threads.clone();
+        tokio::spawn(async move { threads.run(LONG, job).await })
+    }
 
     #[tokio::test]
     async fn a_job_that_panics_ends_no_thread() {
         let threads = HashThreads::start(1).unwrap();
-        let (lost, told) = oneshot::channel::<()>();
-        threads
-            .give(move |_| {
-                let _lost = lost;
-                panic!("on purpose");
-            })
-            .unwrap();
-        assert!(told.await.is_err());
-        let (done, told) = oneshot::channel();
-        threads.give(move |_| done.send(thread::current().name().map(str::to_owned)).unwrap()).unwrap();
-        assert_eq!(told.await.unwrap().as_deref(), Some("argon2id-0"));
+        assert_eq!(threads.run(LONG, |_| panic!("on purpose")).await, Err::<(), _>(NotDone::BrokeOff));
+        let name = threads.run(LONG, |_| thread::current().name().map(str::to_owned)).await.unwrap();
+        assert_eq!(name.as_deref(), Some("argon2id-0"));
+        assert_eq!(threads.given.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_longer_than_allowed_and_what_nobody_waits_for_is_not_done() {
+        let threads = HashThreads::start(1).unwrap();
+        let (go_on, is_on, job) = busy();
+        let first = spawn(&threads, job);
+        is_on.await.unwrap();
+        for _ in 0..3 {
+            let began = Instant::now();
+            assert_eq!(threads.run(LONG, |_| panic!("it is done")).await, Err::<(), _>(NotDone::WaitIsOver));
+            assert_eq!(began.elapsed(), LONG);
+        }
+        let hung_up = timeout(LONG / 2, threads.run(LONG, |_| panic!("it is done"))).await;
+        assert!(hung_up.is_err());
+        drop(go_on);
+        first.await.unwrap().unwrap();
+        // After all of them, and by a thread that none of them has ended.
+        let (go_on, is_on, job) = busy();
+        let last = spawn(&threads, job);
+        until(is_on).await;
+        assert_eq!(threads.given.load(Ordering::Relaxed), 1);
+        drop(go_on);
+        last.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_begun_is_not_given_up_however_long_it_takes() {
+        let threads = HashThreads::start(1).unwrap();
+        let ((go_on, is_on, job), (second_go_on, second_is_on, second_job)) = (busy(), busy());
+        let first = spawn(&threads, job);
+        is_on.await.unwrap();
+        let second = spawn(&threads, second_job);
+        drop(go_on);
+        until(second_is_on).await;
+        advance(LONG * 2).await;
+        first.await.unwrap().unwrap();
+        assert!(!second.is_finished());
+        drop(second_go_on);
+        second.await.unwrap().unwrap();
+    }
+
+    /// Which may be slow to begin, as the lowest of all.
+    #[tokio::test]
+    async fn who_finds_a_thread_waits_for_no_turn() {
+        let threads = HashThreads::start(1).unwrap();
+        for number in 0..100 {
+            assert_eq!(threads.run(Duration::ZERO, move |_| number).await, Ok(number));
+        }
     }
 
     #[cfg(target_os = "linux")]
@@ -99,9 +236,7 @@ mod tests {
         let threads = HashThreads::start(1).unwrap();
         let own = || getpriority_process(Some(rustix::thread::gettid())).unwrap();
         let before = own();
-        let (done, told) = oneshot::channel();
-        threads.give(move |_| done.send(own()).unwrap()).unwrap();
-        assert_eq!(told.await.unwrap(), 10.max(before));
+        assert_eq!(threads.run(LONG, move |_| own()).await, Ok(10.max(before)));
         assert_eq!(own(), before);
     }
 }

@@ -107,6 +107,27 @@ async fn a_known_address_costs_a_hash_as_a_new_one_does() {
     }
 }
 
+/// It can cost nearly as much as a hash, so it waits for its turn as one; and it is not looked at where more is wrong.
+#[tokio::test]
+async fn an_easy_password_is_found_out_in_a_turn_of_those_who_hash_and_costs_no_hash() {
+    let service = Service::start().await;
+    let register = async |service: &Service, password: &str| {
+        service.post("/v1/auth/register", &json!({"email": "ada@example.com", "password": password})).await
+    };
+    let look_alikes = "4@8({[<3691!|0$5+7%2".repeat(5);
+    for (password, status) in [("qwertyuiopasdfghjkl", 422), ("short", 422), (look_alikes.as_str(), 202)] {
+        let before = service.hasher.computed();
+        register(&service, password).await.expect(status);
+        assert_eq!(service.hasher.computed() - before, u64::from(status == 202), "{password}");
+    }
+    assert_eq!(service.count("users").await, 1);
+    let without_turns = HashLimits { concurrency: 0, queue: 0, ..patient() };
+    let service = Service::over(service.pool, without_turns).await;
+    for (password, status) in [("qwertyuiopasdfghjkl", 503), ("short", 422), (look_alikes.as_str(), 503)] {
+        register(&service, password).await.expect(status);
+    }
+}
+
 async fn stored_password(service: &Service) -> String {
     sqlx::query_scalar("SELECT password_hash FROM users").fetch_one(&service.pool).await.unwrap()
 }
