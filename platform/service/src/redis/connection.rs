@@ -130,7 +130,7 @@ impl Redis {
     /// called within a runtime.
     pub fn tell(&self, call: &'static str, command: Cmd) {
         let Some(current) = self.current() else { return };
-        let answer = current.asking.ask(command, Hurry::None);
+        let answer = current.asking.ask(command, Hurry::Soon);
         let redis = self.clone();
         tokio::spawn(async move {
             // What became of it is in the metrics.

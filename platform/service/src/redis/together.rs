@@ -33,7 +33,7 @@ struct Asked {
 pub(super) enum Hurry {
     Now,
     /// Within [`COMPANY`] is soon enough.
-    None,
+    Soon,
 }
 
 const MOST_TOGETHER: usize = 64;
@@ -83,7 +83,7 @@ async fn carry(mut connection: MultiplexedConnection, mut asked: mpsc::Unbounded
 async fn wait_for_company(asked: &mut mpsc::UnboundedReceiver<Asked>, together: &mut Vec<Asked>) {
     let until = Instant::now() + COMPANY;
     let mut seen = 0;
-    while together[seen..].iter().all(|asked| asked.hurry == Hurry::None) && together.len() < MOST_TOGETHER {
+    while together[seen..].iter().all(|asked| asked.hurry == Hurry::Soon) && together.len() < MOST_TOGETHER {
         seen = together.len();
         let more = asked.recv_many(together, MOST_TOGETHER - seen);
         if !matches!(timeout_at(until, more).await, Ok(1..)) {
@@ -122,18 +122,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_nothing_goes_with_the_next_who_does_or_soon() {
-        use Hurry::{None, Now};
-        assert_eq!(travel(Now, &[(1, None)]).await, (1, 0), "nobody who waits is kept");
-        assert_eq!(travel(None, &[(2, Now), (1, Now)]).await, (2, 2));
-        assert_eq!(travel(None, &[]).await, (1, 10));
-        assert_eq!(travel(None, &[(4, None), (4, None), (4, Now)]).await, (3, 10), "none is waited for longer");
-        assert_eq!(travel(None, &[(0, None); 100]).await.0, MOST_TOGETHER);
+        use Hurry::{Now, Soon};
+        assert_eq!(travel(Now, &[(1, Soon)]).await, (1, 0), "nobody who waits is kept");
+        assert_eq!(travel(Soon, &[(2, Now), (1, Now)]).await, (2, 2));
+        assert_eq!(travel(Soon, &[]).await, (1, 10));
+        assert_eq!(travel(Soon, &[(4, Soon), (4, Soon), (4, Now)]).await, (3, 10), "none is waited for longer");
+        assert_eq!(travel(Soon, &[(0, Soon); 100]).await.0, MOST_TOGETHER);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_asked_last_is_still_sent() {
         let (asking, mut queue) = mpsc::unbounded_channel();
-        let mut together = vec![asked(Hurry::None)];
+        let mut together = vec![asked(Hurry::Soon)];
         drop::<mpsc::UnboundedSender<Asked>>(asking);
         wait_for_company(&mut queue, &mut together).await;
         assert_eq!(together.len(), 1);
