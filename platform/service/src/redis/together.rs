@@ -111,7 +111,7 @@ mod tests {
                 sleep(Duration::from_millis(*after)).await;
                 asking.send(asked(*hurry)).unwrap();
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             () = coming => {}
