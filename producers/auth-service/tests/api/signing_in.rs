@@ -201,6 +201,7 @@ async fn keys_are_published_for_whoever_checks_tokens_and_no_private_part_with_t
     // Rotated by its age: the next one is published, then it signs, and tokens of both are good.
     let before = service.person("ada@example.com").await;
     service.clock.advance(Duration::days(30));
+    service.make_weeks().await;
     service.keys.refresh(service.clock.now()).unwrap();
     let keys = service.get("/.well-known/jwks.json").await.json();
     assert_eq!(keys["keys"].as_array().unwrap().len(), 2);
