@@ -11,7 +11,7 @@ use service::{
 };
 use utoipa::ToSchema;
 
-use super::requests::{Accepted, Preferred, accepted, email};
+use super::requests::{Accepted, Preferred, accepted, email, invalid};
 use crate::{Applicant, Origin, PasswordPolicy, Registered, Registration};
 
 /// Who wants an account.
@@ -60,7 +60,7 @@ pub(super) async fn register(
     let applicant = Applicant { locale, ..request.validated(policy)? };
     match registration.register(applicant, &origin).await? {
         Registered::Created(_) | Registered::KnownAlready => Ok(accepted()),
-        Registered::Unfit(unfit) => Err(Problem::invalid_fields(vec![FieldError::new("password", unfit.to_string())])),
+        Registered::Unfit(unfit) => Err(invalid("password", &unfit)),
     }
 }
 

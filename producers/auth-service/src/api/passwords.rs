@@ -3,17 +3,13 @@ use std::sync::Arc;
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use secrecy::SecretString;
 use serde::Deserialize;
-use service::{
-    Problem,
-    problem::{FieldError, Json},
-    rate_limit::Throttle,
-};
+use service::{Problem, problem::Json, rate_limit::Throttle};
 use utoipa::ToSchema;
 
 use super::{
     caller::Caller,
     problems::{INVALID_TOKEN, WRONG_PASSWORD},
-    requests::{Accepted, EmailRequest, NOT_STORED, accepted},
+    requests::{Accepted, EmailRequest, NOT_STORED, accepted, invalid},
 };
 use crate::{
     Changed, Origin, Password, PasswordChange, PasswordReset, Reset,
@@ -129,8 +125,4 @@ pub(super) async fn change_password(
         Changed::WrongPassword => Err(Problem::new(&WRONG_PASSWORD)),
         Changed::Unfit(unfit) => Err(invalid("newPassword", &unfit)),
     }
-}
-
-fn invalid(field: &str, error: &impl ToString) -> Problem {
-    Problem::invalid_fields(vec![FieldError::new(field, error.to_string())])
 }

@@ -36,6 +36,11 @@ pub(super) fn email(field: &str, text: &str) -> Result<EmailAddress, FieldError>
     EmailAddress::parse(text).map_err(|error| FieldError::new(field, error.to_string()))
 }
 
+/// The answer to a request of which one field is wrong.
+pub(super) fn invalid(field: &str, error: &impl ToString) -> Problem {
+    Problem::invalid_fields(vec![FieldError::new(field, error.to_string())])
+}
+
 /// An address.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

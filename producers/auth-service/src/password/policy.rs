@@ -84,7 +84,7 @@ impl PasswordPolicy {
 }
 
 impl NewPassword {
-    /// The password, unless it is easy to guess. Takes up to 10 ms: for a thread that may take that long.
+    /// The password, unless it is easy to guess. Can take nearly as long as a hash: for a thread that may.
     pub(super) fn judged(self) -> Result<Password, UnfitPassword> {
         let email = self.email.as_ref().and_then(|email| email.as_str().split_once('@'));
         let (local, domain) = email.unwrap_or_default();
