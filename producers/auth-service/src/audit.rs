@@ -1,12 +1,12 @@
 //! The audit trail: who did what to whose account, and how it ended.
 //!
-//! An entry is written in the transaction of what it tells of. A refusal changes nothing, so its entry has a transaction
-//! to itself and stays though the answer is an error. No entry holds an address: where no account tells whom it was
+//! An entry is written in the transaction of what it tells of, or by its statement. A refusal changes nothing, so its entry is a
+//! statement by itself and stays though the answer is an error. No entry holds an address: where no account tells whom it was
 //! about, there is the address's pseudonym.
 
 mod list;
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -99,7 +99,7 @@ impl<'a> Entry<'a> {
 
 /// Who did it is the origin's actor; where nobody is signed in, and it succeeded, it was the account itself.
 pub(crate) async fn record(
-    connection: &mut PgConnection,
+    executor: impl PgExecutor<'_>,
     now: OffsetDateTime,
     origin: &Origin,
     entry: Entry<'_>,
@@ -121,7 +121,7 @@ pub(crate) async fn record(
         origin.user_agent(),
         origin.request_id,
     )
-    .execute(connection)
+    .execute(executor)
     .await?;
     Ok(())
 }

@@ -77,6 +77,11 @@ impl Store {
         Ok(self.change(connection.begin_with("BEGIN; SET LOCAL lock_timeout = '5s'").await?, origin))
     }
 
+    /// Writes down what was refused, and so has no transaction to be a part of.
+    pub(crate) async fn audit(&self, entry: Entry<'_>, origin: &Origin) -> Result<(), Failure> {
+        audit::record(&self.pool, self.now(), origin, entry).await
+    }
+
     /// Each key once, by its last version, and those of one version together. Soon, since what is older is not served; but
     /// who has an account erased is told so when nothing is kept of it any more.
     async fn forget(&self, stale: Vec<(String, Version)>) {
@@ -212,7 +217,7 @@ impl Change<'_> {
     }
 
     pub async fn audit(&mut self, entry: Entry<'_>) -> Result<(), Failure> {
-        audit::record(&mut self.transaction, self.now, self.origin, entry).await
+        audit::record(&mut *self.transaction, self.now, self.origin, entry).await
     }
 
     pub async fn commit(self) -> Result<(), Failure> {

@@ -9,7 +9,7 @@
 //! that reads what the password is compared with.
 
 use secrecy::SecretString;
-use service::postgres::PooledConnection;
+use service::postgres::Pool;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -52,10 +52,9 @@ const FIRST_LOCK: Duration = Duration::minutes(1);
 const LONGEST_LOCK: Duration = Duration::minutes(15);
 const FORGET_AFTER: Duration = Duration::hours(12);
 
-/// Counts an attempt to prove the password of an address, and reads what it is compared with. Commits, since it takes a connection
-/// and no transaction.
+/// Counts an attempt to prove the password of an address, and reads what it is compared with. Commits.
 pub(crate) async fn count_attempt(
-    connection: &mut PooledConnection,
+    pool: &Pool,
     email: &EmailAddress,
     pseudonym: Pseudonym,
     now: OffsetDateTime,
@@ -88,7 +87,7 @@ pub(crate) async fn count_attempt(
         LONGEST_LOCK.as_seconds_f64(),
         email.as_str(),
     )
-    .fetch_one(&mut **connection)
+    .fetch_one(pool)
     .await?;
     let account = match (row.id, row.password_hash, row.is_active) {
         (Some(id), Some(hash), Some(is_active)) => {

@@ -10,6 +10,7 @@ mod threads;
 
 use schemas::{ServiceName, UserPasswordChangedV1};
 use secrecy::{ExposeSecret, SecretString};
+use service::postgres::Pool;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -22,7 +23,7 @@ use crate::{
     Failure, Pseudonyms,
     account::Account,
     change::Change,
-    lockout,
+    lockout::{self, Credentials},
     mail_requests::{end_address_changes, end_password_resets},
 };
 
@@ -30,6 +31,19 @@ pub(crate) async fn store(connection: &mut PgConnection, account: Uuid, hash: &S
     sqlx::query!("UPDATE users SET password_hash = $2 WHERE id = $1", account, hash.expose_secret())
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// Gives the account another hash of the password that it was proved to have, unless it has another one by now. Commits.
+pub(crate) async fn rehash(pool: &Pool, proved: &Credentials, hash: &SecretString) -> Result<(), Failure> {
+    sqlx::query!(
+        "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
+        proved.id,
+        proved.password_hash.expose_secret(),
+        hash.expose_secret()
+    )
+    .execute(pool)
+    .await?;
     Ok(())
 }
 

@@ -7,17 +7,12 @@ pub mod revoke;
 
 use secrecy::SecretString;
 use service::access_token::Claims;
-use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use schemas::{Roles, TokenVersion};
 
-use crate::{
-    Failure, Origin, SigningKeys,
-    secret_token::{Refresh, SecretToken},
-    signing::ACCESS_TOKEN_LIFE,
-};
+use crate::{Failure, SigningKeys, signing::ACCESS_TOKEN_LIFE};
 
 /// How long a refresh token is good for when it is not used.
 pub(crate) const IDLE_LIFE: Duration = Duration::days(14);
@@ -71,35 +66,4 @@ impl TokenIssuer {
         };
         self.keys.active(now).sign(&claims).map_err(|error| Failure::Sign(error.into()))
     }
-}
-
-/// Opens a session, and makes its first refresh token; answers when that ends.
-pub(crate) async fn open(
-    connection: &mut PgConnection,
-    user_id: Uuid,
-    session_id: Uuid,
-    token: &SecretToken<Refresh>,
-    now: OffsetDateTime,
-    origin: &Origin,
-) -> Result<OffsetDateTime, Failure> {
-    let expires_at = now + IDLE_LIFE;
-    sqlx::query!(
-        "WITH session AS (
-             INSERT INTO sessions (id, user_id, authenticated_at, last_used_at, expires_at, ip, user_agent)
-             VALUES ($1, $2, $3, $3, $4, $5::text::inet, $6)
-             RETURNING id)
-         INSERT INTO refresh_tokens (token_hash, family_id, generation, created_at, expires_at)
-         SELECT $7, id, 0, $3, $8 FROM session",
-        session_id,
-        user_id,
-        now,
-        now + SESSION_LIFE,
-        origin.ip_text(),
-        origin.user_agent(),
-        token.hash().as_slice(),
-        expires_at,
-    )
-    .execute(connection)
-    .await?;
-    Ok(expires_at)
 }

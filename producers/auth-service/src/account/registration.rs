@@ -5,6 +5,7 @@
 
 use schemas::{
     AccountStatus, DisplayName, Locale, Role, Roles, Sequence, ServiceName, UserCreatedV2, UserRegistrationRepeatedV1,
+    event_id,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgConnection;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 use super::{Account, Row};
 use crate::{
     EmailAddress, Failure, MailerKey, NewPassword, Origin, PasswordHasher, Pseudonyms, UnfitPassword,
-    audit::{Action, Entry},
+    audit::Action,
     change::{Change, Store},
     lockout::{self, Letter},
     mail_requests::first_verification,
@@ -71,9 +72,8 @@ impl Registration {
         let (now, id, pseudonym) = (change.now(), change.new_event_id(), self.pseudonyms.of(&email));
         let created = Sequence::after(None, now);
         let made = NewAccount { id, email: &email, hash, display_name: display_name.as_ref(), locale, created };
-        let account = made.make_or_lock(change.connection(), pseudonym, now).await?;
+        let account = made.make_or_lock(change.connection(), pseudonym, now, origin).await?;
         if account.id != id {
-            change.audit(Entry::failure(Action::Register, "known-address").about_account(account.id)).await?;
             tell_of_repeated_registration(&mut change, account, &email, pseudonym, now).await?;
             change.commit().await?;
             debug!("a registration with an address that has an account");
@@ -93,7 +93,6 @@ impl Registration {
         let created = change.envelope(change.new_event_id(), created, &event)?;
         let letter = first_verification(&mut change, &account, email, &self.mailer).await?;
         change.append_all(&[created, letter]).await?;
-        change.audit(Entry::success(Action::Register, id)).await?;
         change.commit().await?;
 
         info!(user_id = %id, "an account was made");
@@ -113,7 +112,8 @@ struct NewAccount<'a> {
 }
 
 impl NewAccount<'_> {
-    /// Makes it with what belongs to it; or locks the one that has the address, whose id is another, and leaves it as it is.
+    /// Makes it with what belongs to it; or locks the one that has the address, whose id is another, and leaves it as it is. Writes
+    /// the entry of the audit trail for either.
     ///
     /// The row is written once, as it is after its second event, by which the first mail is asked for. That mail is counted like
     /// those that somebody asks for: whoever registers twice in a minute has one on its way.
@@ -122,6 +122,7 @@ impl NewAccount<'_> {
         connection: &mut PgConnection,
         pseudonym: Pseudonym,
         now: OffsetDateTime,
+        origin: &Origin,
     ) -> Result<Account, Failure> {
         // Only a row that was written is returned and locked, so that of a known address is written as it was. A column of a key
         // would lock out more than it has to.
@@ -137,7 +138,12 @@ impl NewAccount<'_> {
                counted AS (
                    INSERT INTO rate_limits AS l (key, count, last_at)
                    SELECT key, 1, $7 FROM account, unnest($9::text[]) AS k (key) WHERE id = $1
-                   ON CONFLICT (key) DO UPDATE SET count = l.count + 1, last_at = $7)
+                   ON CONFLICT (key) DO UPDATE SET count = l.count + 1, last_at = $7),
+               entry AS (
+                   INSERT INTO security_audit_logs (id, at, action, outcome, reason, subject_id, ip, user_agent, request_id)
+                   SELECT $10, $7, $11, CASE WHEN id = $1 THEN 'success' ELSE 'failure' END,
+                          CASE WHEN id <> $1 THEN 'known-address' END, id, $12::text::inet, $13, $14
+                     FROM account)
                SELECT id, email AS "email!", status, email_verified_at IS NOT NULL AS "email_verified!", locale,
                       min_token_version, sequence
                  FROM account"#,
@@ -150,6 +156,11 @@ impl NewAccount<'_> {
             now,
             Role::USER.as_str(),
             &lockout::first_letter_keys(pseudonym),
+            event_id(now),
+            Action::Register.as_str(),
+            origin.ip_text(),
+            origin.user_agent(),
+            origin.request_id,
         )
         .fetch_one(connection)
         .await?;

@@ -58,18 +58,13 @@ impl PasswordChange {
         };
         // A stolen session must not be a way to guess the password: counted like signing in.
         let pseudonym = self.pseudonyms.of(&email);
-        let mut connection = self.store.pool.acquire().await?;
-        let mut attempt = lockout::count_attempt(&mut connection, &email, pseudonym, self.store.now()).await?;
-        connection.release();
+        let mut attempt = lockout::count_attempt(&self.store.pool, &email, pseudonym, self.store.now()).await?;
         // The address may have become another's just now.
         attempt.account = attempt.account.filter(|found| found.id == account && found.is_active);
         let stored = attempt.stored().cloned();
         if self.hasher.verify(&place, current, stored.clone()).await? == Tried::Wrong {
-            let mut connection = self.store.pool.acquire().await?;
-            let mut change = self.store.begin(&mut connection, origin).await?;
             let reason = if attempt.outcome == Counting::Locked { "locked" } else { "wrong-password" };
-            change.audit(Entry::failure(Action::ChangePassword, reason).about_account(account)).await?;
-            change.commit().await?;
+            self.store.audit(Entry::failure(Action::ChangePassword, reason).about_account(account), origin).await?;
             return Ok(Changed::WrongPassword);
         }
         let hash = self.hasher.hash(&place, new).await?;

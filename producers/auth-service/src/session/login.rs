@@ -5,20 +5,22 @@
 //! in the audit trail, one answer.
 
 use metrics::counter;
-use schemas::{AccountStatus, Roles};
+use schemas::{Roles, TokenVersion, event_id};
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::PgConnection;
+use service::postgres::Pool;
+use time::OffsetDateTime;
+use uuid::Uuid;
 
-use super::{Bearer, TokenIssuer, Tokens, open};
+use super::{Bearer, IDLE_LIFE, SESSION_LIFE, TokenIssuer, Tokens};
 use crate::{
     EmailAddress, Failure, Origin, Password, PasswordHasher, Pseudonyms, VerificationRule,
-    account::roles_from,
+    account::{roles_from, token_version},
     audit::{Action, Entry},
     change::Store,
     lockout::{self, Attempt, Counting, Credentials, login_key},
     password::{self, hashing::Tried},
     pseudonym::Pseudonym,
-    secret_token::SecretToken,
+    secret_token::{Refresh, SecretToken},
     signing::ACCESS_TOKEN_LIFE,
 };
 
@@ -52,10 +54,7 @@ impl Login {
     ) -> Result<Option<Tokens>, Failure> {
         let place = self.hasher.place()?;
         let pseudonym = self.pseudonyms.of(email);
-        let mut connection = self.store.pool.acquire().await?;
-        let attempt = lockout::count_attempt(&mut connection, email, pseudonym, self.store.now()).await?;
-        // Hashing takes long, and others may have it meanwhile.
-        connection.release();
+        let attempt = lockout::count_attempt(&self.store.pool, email, pseudonym, self.store.now()).await?;
         let tried = self.hasher.verify(&place, password.clone(), attempt.stored().cloned()).await?;
         let account = attempt.account.as_ref().map(|account| account.id);
         let reason = match self.judge(attempt, tried) {
@@ -76,10 +75,7 @@ impl Login {
             }
         };
         counter!("logins_total", "outcome" => reason).increment(1);
-        let mut connection = self.store.pool.acquire().await?;
-        let mut change = self.store.begin(&mut connection, origin).await?;
-        change.audit(Entry::failure(Action::LogIn, reason).about(account, pseudonym)).await?;
-        change.commit().await?;
+        self.store.audit(Entry::failure(Action::LogIn, reason).about(account, pseudonym), origin).await?;
         Ok(None)
     }
 
@@ -104,49 +100,112 @@ impl Login {
         rehashed: Option<SecretString>,
         origin: &Origin,
     ) -> Result<Option<Tokens>, Failure> {
-        let mut connection = self.store.pool.acquire().await?;
-        let mut change = self.store.begin(&mut connection, origin).await?;
-        let now = change.now();
-        // Hashing took its time: a password that was reset meanwhile, because somebody knew it, must not let them in.
-        let Some(account) = change.lock(found.id).await? else { return Ok(None) };
-        let (is_stored, roles) = prove(change.connection(), &found, self.pseudonyms.of(email)).await?;
-        if account.status != AccountStatus::Active || account.email != *email || !is_stored {
-            return Ok(None);
-        }
+        let (now, token) = (self.store.now(), SecretToken::generate()?);
+        let session = NewSession { id: event_id(now), now, token: &token };
+        let opened = loop {
+            match session.open(&self.store.pool, &found, email, self.pseudonyms.of(email), origin).await? {
+                Opening::Opened(opened) => break opened,
+                Opening::Waited => {}
+                Opening::OtherAccount => return Ok(None),
+            }
+        };
         if let Some(hash) = rehashed {
-            password::store(change.connection(), found.id, &hash).await?;
+            password::rehash(&self.store.pool, &found, &hash).await?;
         }
-        let (session_id, refresh) = (change.new_event_id(), SecretToken::generate()?);
-        let expires_at = open(change.connection(), found.id, session_id, &refresh, now, origin).await?;
-        change.audit(Entry::success(Action::LogIn, found.id)).await?;
-        let version = account.min_token_version;
-        let bearer = Bearer { user_id: found.id, session_id, authenticated_at: now, roles, version };
-        let tokens = Tokens {
+        let Opened { roles, version } = opened;
+        let bearer = Bearer { user_id: found.id, session_id: session.id, authenticated_at: now, roles, version };
+        Ok(Some(Tokens {
             access_token: self.issuer.access_token(&bearer, now)?,
             access_token_life: ACCESS_TOKEN_LIFE,
-            refresh_token: refresh.text(),
-            refresh_token_expires_at: expires_at,
-            session_id,
-        };
-        change.commit().await?;
-        Ok(Some(tokens))
+            refresh_token: token.text(),
+            refresh_token_expires_at: session.idle_until(),
+            session_id: session.id,
+        }))
     }
 }
 
-/// Whether the account still has the hash that was compared with, and its roles as they are by now. Its row has to be locked, or
-/// both may be old. Nothing is held against the address any more, as [`lockout::forgive`] has it, since that takes a way less here;
-/// where the hash is another, the caller has to give the transaction up.
-async fn prove(connection: &mut PgConnection, found: &Credentials, email: Pseudonym) -> Result<(bool, Roles), Failure> {
-    let row = sqlx::query!(
-        r#"WITH forgiven AS (DELETE FROM rate_limits WHERE key = $3)
-           SELECT coalesce(password_hash = $2, false) AS "is_stored!",
-                  ARRAY(SELECT role FROM user_roles WHERE user_id = $1 ORDER BY role) AS "roles!"
-             FROM users WHERE id = $1"#,
-        found.id,
-        found.password_hash.expose_secret(),
-        login_key(email),
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok((row.is_stored, roles_from(row.roles)?))
+/// A session that is to be, and its first refresh token.
+struct NewSession<'a> {
+    id: Uuid,
+    now: OffsetDateTime,
+    token: &'a SecretToken<Refresh>,
+}
+
+/// What an access token says of the account, as it is when the session is opened.
+struct Opened {
+    roles: Roles,
+    version: TokenVersion,
+}
+
+/// What became of opening a session.
+enum Opening {
+    Opened(Opened),
+    /// Somebody changed the account while its row was waited for: the roles that were read may be those from before. Nothing was
+    /// done, and it is to be tried again.
+    Waited,
+    /// The account is not what the password was compared with. Nothing was done.
+    OtherAccount,
+}
+
+impl NewSession<'_> {
+    fn idle_until(&self) -> OffsetDateTime {
+        self.now + IDLE_LIFE
+    }
+
+    /// Opens it, unless the account was changed since it was found: hashing took its time, and a password that was reset meanwhile,
+    /// because somebody knew it, must not let them in. What was held against the address is forgiven, as [`lockout::forgive`] has it,
+    /// and the entry of the audit trail is written. Commits.
+    ///
+    /// It is one statement, because each further one would cost more than what it does. A row is read as it is when its lock was
+    /// got, but roles as they were when the statement began. Whoever changes roles raises the token version as well; so the
+    /// roles are those of the row if both have the same.
+    async fn open(
+        &self,
+        pool: &Pool,
+        found: &Credentials,
+        email: &EmailAddress,
+        pseudonym: Pseudonym,
+        origin: &Origin,
+    ) -> Result<Opening, Failure> {
+        let row = sqlx::query!(
+            r#"WITH locked AS (
+                   SELECT id, min_token_version FROM users
+                    WHERE id = $1 AND email = $2 AND password_hash = $3 AND status = 'active' FOR NO KEY UPDATE),
+               account AS (
+                   SELECT id, ARRAY(SELECT role FROM user_roles WHERE user_id = users.id ORDER BY role) AS roles
+                     FROM locked JOIN users USING (id, min_token_version)),
+               forgiven AS (
+                   DELETE FROM rate_limits WHERE key = $4 AND EXISTS (SELECT FROM account)),
+               session AS (
+                   INSERT INTO sessions (id, user_id, authenticated_at, last_used_at, expires_at, ip, user_agent)
+                   SELECT $5, id, $6, $6, $7, $8::text::inet, $9 FROM account
+                   RETURNING id, user_id, ip, user_agent),
+               refresh_token AS (
+                   INSERT INTO refresh_tokens (token_hash, family_id, generation, created_at, expires_at)
+                   SELECT $10, id, 0, $6, $11 FROM session),
+               entry AS (
+                   INSERT INTO security_audit_logs (id, at, action, outcome, subject_id, ip, user_agent, request_id)
+                   SELECT $12, $6, $13, 'success', user_id, ip, user_agent, $14 FROM session)
+               SELECT min_token_version, roles AS "roles?" FROM locked LEFT JOIN account USING (id)"#,
+            found.id,
+            email.as_str(),
+            found.password_hash.expose_secret(),
+            login_key(pseudonym),
+            self.id,
+            self.now,
+            self.now + SESSION_LIFE,
+            origin.ip_text(),
+            origin.user_agent(),
+            self.token.hash().as_slice(),
+            self.idle_until(),
+            event_id(self.now),
+            Action::LogIn.as_str(),
+            origin.request_id,
+        )
+        .fetch_optional(pool)
+        .await?;
+        let Some(row) = row else { return Ok(Opening::OtherAccount) };
+        let Some(roles) = row.roles else { return Ok(Opening::Waited) };
+        Ok(Opening::Opened(Opened { roles: roles_from(roles)?, version: token_version(row.min_token_version)? }))
+    }
 }

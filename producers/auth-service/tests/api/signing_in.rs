@@ -4,8 +4,9 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use time::Duration;
+use uuid::Uuid;
 
-use crate::{PASSWORD, Service, database, patient, recording, world::Person};
+use crate::{PASSWORD, Service, database, described::Answer, patient, recording, world::Person};
 
 #[tokio::test]
 async fn signing_in_gives_tokens_and_a_session_that_say_nothing_of_the_person() {
@@ -18,8 +19,7 @@ async fn signing_in_gives_tokens_and_a_session_that_say_nothing_of_the_person() 
     let body = service.send(request).await.expect(200).json();
     assert_eq!((&body["tokenType"], &body["expiresIn"]), (&json!("Bearer"), &json!(600)));
 
-    let payload = body["accessToken"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+    let claims = claims(&body);
     assert_eq!((&claims["iss"], &claims["aud"]), (&json!("https://auth.example.com"), &json!("waypost")));
     assert_eq!((&claims["sub"], &claims["sid"]), (&json!(id), &body["sessionId"]));
     assert_eq!((&claims["roles"], &claims["ver"]), (&json!(["user"]), &json!(1)));
@@ -34,6 +34,12 @@ async fn signing_in_gives_tokens_and_a_session_that_say_nothing_of_the_person() 
     let me = service.by(&person, Method::GET, "/v1/me", None).await.expect(200).json();
     assert_eq!((&me["email"], &me["emailVerified"]), (&json!("ada@example.com"), &json!(true)));
     assert_eq!(service.trail_of(id).await, ["register success", "verify-email success", "log-in success"]);
+}
+
+/// What the access token of an answer says.
+fn claims(body: &Value) -> Value {
+    let payload = body["accessToken"].as_str().unwrap().split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
 
 /// Every way in which somebody is not let in: same answer, one hash, one entry in the trail.
@@ -149,15 +155,11 @@ async fn after_a_hundred_wrong_passwords_only_a_reset_helps() {
     service.log_in("ada@example.com", "she hums along to trams").await.expect(200);
 }
 
-/// Hashing takes its time, and so may waiting for the row.
-#[tokio::test]
-async fn a_password_that_is_replaced_while_it_is_looked_at_lets_nobody_in() {
-    let service = Service::start().await;
-    let id = service.make_account("ada@example.com").await;
-    service.make_account("bob@example.com").await;
-    let mut replacing = service.pool.begin().await.unwrap();
-    sqlx::query("SELECT FROM users WHERE id = $1 FOR UPDATE").bind(id).execute(&mut *replacing).await.unwrap();
-    let replace = async {
+/// Somebody signs in with the right password and waits for the account's row, whose holder does `change` and commits.
+async fn sign_in_that_waits(service: &Service, id: Uuid, change: &[&'static str]) -> Answer {
+    let mut changing = service.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM users WHERE id = $1 FOR UPDATE").bind(id).execute(&mut *changing).await.unwrap();
+    let change = async {
         fixtures::eventually("somebody waits for the row", async || {
             let waiting: bool = sqlx::query_scalar(
                 "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')",
@@ -168,17 +170,44 @@ async fn a_password_that_is_replaced_while_it_is_looked_at_lets_nobody_in() {
             waiting.then_some(())
         })
         .await;
-        sqlx::query("UPDATE users SET password_hash = (SELECT password_hash FROM users WHERE email = 'bob@example.com') WHERE id = $1")
-            .bind(id)
-            .execute(&mut *replacing)
-            .await
-            .unwrap();
-        replacing.commit().await.unwrap();
+        for statement in change {
+            sqlx::query(*statement).bind(id).execute(&mut *changing).await.unwrap();
+        }
+        changing.commit().await.unwrap();
     };
-    let (answer, ()) = futures_util::future::join(service.log_in("ada@example.com", PASSWORD), replace).await;
-    answer.expect(401);
+    futures_util::future::join(service.log_in("ada@example.com", PASSWORD), change).await.0
+}
+
+/// Hashing takes its time, and so may waiting for the row.
+#[tokio::test]
+async fn a_password_that_is_replaced_while_it_is_looked_at_lets_nobody_in() {
+    let service = Service::start().await;
+    let id = service.make_account("ada@example.com").await;
+    service.make_account("bob@example.com").await;
+    let replace = "UPDATE users SET password_hash = (SELECT password_hash FROM users WHERE email = 'bob@example.com') WHERE id = $1";
+    sign_in_that_waits(&service, id, &[replace]).await.expect(401);
     assert_eq!(service.count("sessions").await, 0);
     assert_eq!(service.trail_of(id).await.last().unwrap(), "log-in failure changed-meanwhile");
+}
+
+/// Roles are read with the row that is waited for, and would else be those from before the wait.
+#[tokio::test]
+async fn a_role_that_is_taken_while_a_sign_in_waits_is_not_in_its_token() {
+    let service = Service::start().await;
+    let id = service.administrator("ada@example.com").await.id;
+    let before = service.count("sessions").await;
+    let take = [
+        "DELETE FROM user_roles WHERE user_id = $1 AND role = 'admin'",
+        "UPDATE users SET min_token_version = min_token_version + 1 WHERE id = $1",
+    ];
+    let body = sign_in_that_waits(&service, id, &take).await.expect(200).json();
+    let claims = claims(&body);
+    assert_eq!((&claims["roles"], &claims["ver"]), (&json!(["user"]), &json!(3)));
+    assert_eq!(service.count("sessions").await, before + 1);
+    // What else becomes of an account is no reason to look again, and none to refuse anybody.
+    let rename = ["UPDATE users SET display_name = 'Ada', sequence = sequence + 1 WHERE id = $1"];
+    sign_in_that_waits(&service, id, &rename).await.expect(200);
+    assert_eq!(service.count("rate_limits").await, 2, "the letters that registering counted, and no attempt");
 }
 
 #[tokio::test]
