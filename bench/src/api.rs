@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod bare;
 pub mod client;
 pub mod endpoints;
+pub mod hashed;
 pub mod profiles;
 pub mod service;
 pub mod sql;

@@ -20,3 +20,4 @@ mod road;
 pub mod scenarios;
 pub mod sizes;
 pub mod statements;
+pub mod window;

@@ -1,3 +1,7 @@
+use tokio::time::Duration;
+
+use crate::window::Window;
+
 /// How much of everything.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
@@ -35,8 +39,8 @@ pub struct Sizes {
     pub reads: usize,
     /// And of each that writes.
     pub writes: usize,
-    /// Sign-ins, and registrations, of each client.
-    pub sign_ins: usize,
+    /// In which sign-ins and registrations are counted, several times in a run.
+    pub hashing: Window,
     /// Clients that sign in again and again, beside somebody who reads.
     pub crowd: usize,
     /// Sign-ins of each kind whose time is compared.
@@ -66,7 +70,7 @@ impl Sizes {
         imported: 100_000,
         reads: 2_000,
         writes: 500,
-        sign_ins: 40,
+        hashing: Window { before: Duration::from_millis(500), counted: Duration::from_millis(1_500) },
         crowd: 200,
         timed: 200,
         watched: 8,
@@ -92,7 +96,7 @@ impl Sizes {
         imported: 2_500,
         reads: 10,
         writes: 5,
-        sign_ins: 1,
+        hashing: Window { before: Duration::from_millis(50), counted: Duration::from_millis(400) },
         crowd: 10,
         timed: 5,
         watched: 2,

@@ -58,6 +58,11 @@ pub async fn make(pool: &PgPool, name: &str, count: usize, verified: bool) -> an
     Ok(accounts)
 }
 
+/// What [`make`] stored for it.
+pub async fn stored_hash(pool: &PgPool, account: &Account) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar("SELECT password_hash FROM users WHERE id = $1").bind(account.id).fetch_one(pool).await
+}
+
 async fn grant(tx: &mut sqlx::PgTransaction<'_>, accounts: &[Uuid], role: &str) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO user_roles (user_id, role, granted_at) SELECT id, $2, now() FROM unnest($1::uuid[]) AS a (id)",

@@ -2,11 +2,13 @@
 //!
 //! `axum::serve` and a pool of as many connections. No token is looked at, nothing is counted, logged or traced; values are
 //! sent finished or known beforehand, rows are taken from the driver and not decoded, and the answer is a text of as many
-//! bytes. A statement that concerns fewer rows than it should is an error: what finds nothing is fast.
+//! bytes. Passwords are hashed beside the runtime, as many at once as there are cores. A statement that concerns fewer rows than it
+//! should is an error: what finds nothing is fast.
 
-use std::{collections::BTreeMap, fs, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, fs, net::SocketAddr, num::NonZero, sync::Arc, thread};
 
 use anyhow::Context;
+use argon2::PasswordHasher;
 use axum::{
     Router,
     body::Bytes,
@@ -23,8 +25,12 @@ use time::{Duration, OffsetDateTime};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    sync::Semaphore,
+    task::spawn_blocking,
 };
 use uuid::Uuid;
+
+use super::accounts::argon2;
 
 /// The argument by which this program serves them.
 pub const BARE_HANDLERS: &str = "serve-bare-handlers";
@@ -54,6 +60,8 @@ pub enum Step {
     Alone(Statement),
     /// A transaction.
     Together(Vec<Statement>),
+    /// Argon2id of this password.
+    Hash(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,6 +80,9 @@ pub enum Value {
     Bytes(Vec<u8>),
     Int(i32),
     Long(i64),
+    Float(f64),
+    Texts(Vec<String>),
+    Ints(Vec<i32>),
     NoUuid,
     NoText,
     NoBytes,
@@ -80,6 +91,10 @@ pub enum Value {
     /// So many days from now.
     In(i64),
     Fresh,
+    /// So many of them.
+    Freshes(usize),
+    /// The password's, which was hashed before.
+    Hash,
     /// The one of this number in the request's body.
     Given(usize),
 }
@@ -87,8 +102,16 @@ pub enum Value {
 #[derive(Clone)]
 struct Handler {
     pool: PgPool,
+    hashing: Arc<Semaphore>,
     endpoint: Arc<Endpoint>,
     answer: Bytes,
+}
+
+/// What a request has at hand.
+struct Known {
+    given: Vec<Value>,
+    now: OffsetDateTime,
+    hash: Option<String>,
 }
 
 /// Until SIGTERM.
@@ -97,13 +120,14 @@ pub async fn serve() -> anyhow::Result<()> {
     let plan: Plan = serde_json::from_slice(&fs::read(variable(PLAN)?)?)?;
     let options = PgPoolOptions::new().max_connections(CONNECTIONS);
     let pool = options.connect(&variable(DATABASE)?).await?;
+    let hashing = Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get)));
     let mut router = Router::new().route(READY_PATH, any(async || ""));
     for (name, endpoint) in plan {
         let answer = match endpoint.answer_bytes {
             0 => Bytes::new(),
             bytes => Bytes::from(format!("\"{}\"", "x".repeat(bytes.saturating_sub(2)))),
         };
-        let handler = Handler { pool: pool.clone(), endpoint: Arc::new(endpoint), answer };
+        let handler = Handler { pool: pool.clone(), hashing: hashing.clone(), endpoint: Arc::new(endpoint), answer };
         router = router.route(&format!("/{name}"), any(handle).with_state(handler));
     }
     let listener = TcpListener::bind(variable(LISTEN)?.parse::<SocketAddr>()?).await?;
@@ -126,17 +150,24 @@ async fn handle(State(handler): State<Handler>, body: Bytes) -> Response {
 
 impl Handler {
     async fn answer(self, body: &[u8]) -> anyhow::Result<Response> {
-        let given: Vec<Value> = if body.is_empty() { Vec::new() } else { serde_json::from_slice(body)? };
-        let now = Clock::system().now();
+        let given = if body.is_empty() { Vec::new() } else { serde_json::from_slice(body)? };
+        let mut known = Known { given, now: Clock::system().now(), hash: None };
         for step in &self.endpoint.steps {
             match step {
-                Step::Alone(statement) => statement.run(&self.pool, &given, now).await?,
+                Step::Alone(statement) => statement.run(&self.pool, &known).await?,
                 Step::Together(statements) => {
                     let mut tx = self.pool.begin().await?;
                     for statement in statements {
-                        statement.run(&mut *tx, &given, now).await?;
+                        statement.run(&mut *tx, &known).await?;
                     }
                     tx.commit().await?;
+                }
+                Step::Hash(password) => {
+                    let _place = self.hashing.acquire().await?;
+                    let password = password.clone();
+                    let hash =
+                        spawn_blocking(move || anyhow::Ok(argon2()?.hash_password(password.as_bytes())?.to_string()));
+                    known.hash = Some(hash.await??);
                 }
             }
         }
@@ -146,12 +177,8 @@ impl Handler {
 }
 
 impl Statement {
-    async fn run(
-        &self,
-        on: impl Executor<'_, Database = Postgres>,
-        given: &[Value],
-        now: OffsetDateTime,
-    ) -> anyhow::Result<()> {
+    async fn run(&self, on: impl Executor<'_, Database = Postgres>, known: &Known) -> anyhow::Result<()> {
+        let Known { given, now, hash } = known;
         let mut query = sqlx::query(AssertSqlSafe(self.sql.clone()));
         for value in &self.values {
             let value = match value {
@@ -164,13 +191,18 @@ impl Statement {
                 Value::Bytes(bytes) => query.bind(bytes.as_slice()),
                 Value::Int(number) => query.bind(*number),
                 Value::Long(number) => query.bind(*number),
+                Value::Float(number) => query.bind(*number),
+                Value::Texts(texts) => query.bind(texts.as_slice()),
+                Value::Ints(numbers) => query.bind(numbers.as_slice()),
                 Value::NoUuid => query.bind(None::<Uuid>),
                 Value::NoText => query.bind(None::<String>),
                 Value::NoBytes => query.bind(None::<Vec<u8>>),
                 Value::NoTime => query.bind(None::<OffsetDateTime>),
-                Value::Now => query.bind(now),
-                Value::In(days) => query.bind(now + Duration::days(*days)),
-                Value::Fresh => query.bind(event_id(now)),
+                Value::Now => query.bind(*now),
+                Value::In(days) => query.bind(*now + Duration::days(*days)),
+                Value::Fresh => query.bind(event_id(*now)),
+                Value::Freshes(count) => query.bind((0..*count).map(|_| event_id(*now)).collect::<Vec<_>>()),
+                Value::Hash => query.bind(hash.as_deref()),
                 Value::Given(_) => anyhow::bail!("what is given is given by nobody else"),
             };
         }

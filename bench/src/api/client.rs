@@ -1,6 +1,12 @@
 //! Who asks: as many connections as there are clients, each kept alive, each with one request at a time.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use anyhow::{Context, ensure};
 use http_body_util::{BodyExt, Full};
@@ -17,6 +23,9 @@ use tokio::{
     task::JoinSet,
     time::{Duration, Instant},
 };
+use tokio_util::sync::CancellationToken;
+
+use crate::window::Window;
 
 /// A request.
 #[derive(Debug, Clone)]
@@ -162,6 +171,30 @@ pub async fn requests_per_second(server: SocketAddr, scripts: Vec<Script>, each:
         ended??;
     }
     Ok(asked as f64 / begun.elapsed().as_secs_f64())
+}
+
+/// By each of the scripts at the same time, one request after the other, counted in a window.
+pub async fn steady_rate(server: SocketAddr, scripts: Vec<Script>, window: Window) -> anyhow::Result<f64> {
+    let (done, over) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
+    let mut clients = JoinSet::new();
+    for (client, mut script) in scripts.into_iter().enumerate() {
+        let (done, over) = (done.clone(), over.clone());
+        clients.spawn(async move {
+            let mut connection = Connection::open(server, client as u8).await?;
+            while !over.is_cancelled() {
+                script.step(&mut connection).await?;
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+            anyhow::Ok(())
+        });
+    }
+    let rate = window.rate(&done).await;
+    over.cancel();
+    // Who failed says why, which nothing having been done does not.
+    while let Some(ended) = clients.join_next().await {
+        ended??;
+    }
+    rate
 }
 
 /// How many of these each script makes beforehand.

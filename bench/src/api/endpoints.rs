@@ -27,8 +27,6 @@ pub struct Pair {
     pub ours: Vec<Script>,
     pub bare: Vec<Script>,
     pub steps: Vec<Step>,
-    /// Requests of each client that are counted.
-    pub each: usize,
 }
 
 /// Who is signed in.
@@ -40,10 +38,10 @@ pub struct Reader {
 
 /// In the lists, of which a page has fifty.
 const ACCOUNTS: usize = 100;
-const IP: &str = "10.0.0.1";
-const USER_AGENT: &str = "bench";
-const REQUEST_ID: &str = "0af7651916cd43dd8448eb211c80319c";
-const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+pub(super) const IP: &str = "10.0.0.1";
+pub(super) const USER_AGENT: &str = "bench";
+pub(super) const REQUEST_ID: &str = "0af7651916cd43dd8448eb211c80319c";
+pub(super) const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const NO_CONTENT: StatusCode = StatusCode::NO_CONTENT;
 
 /// Accounts of whom some are signed in, the first of them an administrator.
@@ -55,36 +53,36 @@ pub async fn readers(ground: &Ground, service: &AuthService) -> anyhow::Result<V
     Ok(accounts.iter().cloned().zip(signed_in).map(|(account, signed_in)| Reader { account, signed_in }).collect())
 }
 
-pub fn me(name: &'static str, readers: &[Reader], each: usize, is_kept: bool) -> Pair {
+pub fn me(name: &'static str, readers: &[Reader], is_kept: bool) -> Pair {
     let profile =
         statement(sql::PROFILES, vec![Uuid(readers[0].account.id), NoText, NoText, NoText, NoUuid, Long(1)], 1);
     let more = if is_kept { vec![] } else { vec![profile] };
-    read(name, "/v1/me", readers, more, each)
+    read(name, "/v1/me", readers, more)
 }
 
-pub fn own_sessions(readers: &[Reader], each: usize) -> Pair {
+pub fn own_sessions(readers: &[Reader]) -> Pair {
     let Reader { account, signed_in } = &readers[0];
     let list = statement(sql::SESSIONS, vec![Uuid(account.id), Uuid(signed_in.session_id), Now, In(-14)], 1);
-    read("api-sessions", "/v1/me/sessions", readers, vec![list], each)
+    read("api-sessions", "/v1/me/sessions", readers, vec![list])
 }
 
-pub fn users(readers: &[Reader], each: usize) -> Pair {
+pub fn users(readers: &[Reader]) -> Pair {
     let list = statement(sql::PROFILES, vec![NoUuid, NoText, NoText, NoText, NoUuid, Long(50)], 50);
-    read("api-users", "/v1/admin/users", administrators(readers), vec![list], each)
+    read("api-users", "/v1/admin/users", administrators(readers), vec![list])
 }
 
-pub fn audit(readers: &[Reader], each: usize) -> Pair {
+pub fn audit(readers: &[Reader]) -> Pair {
     let list = statement(sql::AUDIT_TRAIL, vec![NoUuid, NoText, NoText, NoTime, NoTime, NoUuid, Long(50)], 1);
-    read("api-audit", "/v1/admin/audit", administrators(readers), vec![list], each)
+    read("api-audit", "/v1/admin/audit", administrators(readers), vec![list])
 }
 
-pub fn keys(each: usize) -> Pair {
+pub fn keys() -> Pair {
     let ask = Ask::get("/.well-known/jwks.json");
     let ours = (0..CLIENTS).map(|_| Script::same(ask.clone())).collect();
-    Pair { name: "api-keys", ours, bare: bare_readers("api-keys"), steps: vec![], each }
+    Pair { name: "api-keys", ours, bare: bare_readers("api-keys"), steps: vec![] }
 }
 
-pub fn refresh(readers: &[Reader], sessions: Vec<Session>, each: usize) -> Pair {
+pub fn refresh(readers: &[Reader], sessions: Vec<Session>) -> Pair {
     let ours = readers.iter().map(|reader| {
         let first = reader.signed_in.refresh_token.clone();
         Script::new(move |last| {
@@ -123,11 +121,11 @@ pub fn refresh(readers: &[Reader], sessions: Vec<Session>, each: usize) -> Pair 
             statement(sql::ROLES, vec![Given(2)], 1),
         ]),
     ];
-    Pair { name: "api-refresh", ours: ours.collect(), bare: bare.collect(), steps, each }
+    Pair { name: "api-refresh", ours: ours.collect(), bare: bare.collect(), steps }
 }
 
 /// Needs [`asked`] sessions for each side: each is ended once.
-pub fn log_out(ours: &[Session], bare: &[Session], each: usize) -> Pair {
+pub fn log_out(ours: &[Session], bare: &[Session]) -> Pair {
     let ask = |session: &Session| {
         let body = json!({ "refreshToken": session.token.text }).to_string();
         Ok(Ask::post("/v1/auth/logout", body, NO_CONTENT))
@@ -142,11 +140,11 @@ pub fn log_out(ours: &[Session], bare: &[Session], each: usize) -> Pair {
         statement(sql::END_SESSIONS, vec![Given(2), Given(1), Now, Text("log-out".to_owned())], 1),
         entry("log-out", Given(2)),
     ])];
-    Pair { name: "api-logout", ours: shared_out(ours, ask), bare: shared_out(bare, bare_ask), steps, each }
+    Pair { name: "api-logout", ours: shared_out(ours, ask), bare: shared_out(bare, bare_ask), steps }
 }
 
 /// Needs [`asked`] accounts for each side that are not verified.
-pub async fn verify(ground: &Ground, ours: &[Account], bare: &[Account], each: usize) -> anyhow::Result<Pair> {
+pub async fn verify(ground: &Ground, ours: &[Account], bare: &[Account]) -> anyhow::Result<Pair> {
     let tokens = accounts::ask_for_verification(&ground.auth, ours, EMAIL_VERIFICATION).await?;
     let ask = |token: &super::tokens::Token| {
         Ok(Ask::post("/v1/auth/email/verify", json!({ "token": token.text }).to_string(), NO_CONTENT))
@@ -190,11 +188,11 @@ pub async fn verify(ground: &Ground, ours: &[Account], bare: &[Account], each: u
         ),
         entry("verify-email", Given(1)),
     ])];
-    Ok(Pair { name: "api-verify", ours: shared_out(&tokens, ask), bare: shared_out(&bare, bare_ask), steps, each })
+    Ok(Pair { name: "api-verify", ours: shared_out(&tokens, ask), bare: shared_out(&bare, bare_ask), steps })
 }
 
 /// Addresses that have no account.
-pub fn forgot(each: usize) -> Pair {
+pub fn forgot() -> Pair {
     let ours = (0..CLIENTS).map(|client| {
         let mut number = 0;
         Script::new(move |_| {
@@ -222,7 +220,7 @@ pub fn forgot(each: usize) -> Pair {
         Now,
     ];
     let steps = vec![Step::Alone(statement(sql::ASK, values, 1))];
-    Pair { name: "api-forgot", ours: ours.collect(), bare: bare.collect(), steps, each }
+    Pair { name: "api-forgot", ours: ours.collect(), bare: bare.collect(), steps }
 }
 
 /// How many a side asks in all where each client asks so many that are counted: also the first, for the answer's length.
@@ -235,13 +233,13 @@ pub(super) fn bare_readers(name: &str) -> Vec<Script> {
     (0..CLIENTS).map(|_| Script::same(Ask::get(&format!("/{name}")))).collect()
 }
 
-fn read(name: &'static str, path: &str, readers: &[Reader], more: Vec<Statement>, each: usize) -> Pair {
+fn read(name: &'static str, path: &str, readers: &[Reader], more: Vec<Statement>) -> Pair {
     let Reader { account, signed_in } = &readers[0];
     let standing = statement(sql::STANDING, vec![Uuid(account.id), Uuid(signed_in.session_id), Now], 1);
     let steps = std::iter::once(standing).chain(more).map(Step::Alone).collect();
     let asks = readers.iter().map(|reader| Ask::get(path).by(&reader.signed_in.access_token));
     let ours = asks.cycle().take(CLIENTS).map(Script::same).collect();
-    Pair { name, ours, bare: bare_readers(name), steps, each }
+    Pair { name, ours, bare: bare_readers(name), steps }
 }
 
 fn administrators(readers: &[Reader]) -> &[Reader] {
@@ -258,7 +256,7 @@ fn shared_out<T>(all: &[T], ask: impl Fn(&T) -> anyhow::Result<Ask>) -> Vec<Scri
     all.chunks(share).take(CLIENTS).map(script).collect()
 }
 
-fn give(name: &str, given: &[Value], expected: StatusCode) -> anyhow::Result<Ask> {
+pub(super) fn give(name: &str, given: &[Value], expected: StatusCode) -> anyhow::Result<Ask> {
     Ok(Ask::post(&format!("/{name}"), serde_json::to_vec(given)?, expected))
 }
 

@@ -54,21 +54,21 @@ pub async fn make(pool: &PgPool, accounts: &[Account]) -> anyhow::Result<()> {
     Ok(tx.commit().await?)
 }
 
-pub fn profile(readers: &[Reader], each: usize) -> Pair {
-    read("profile", "/v1/me/profile", readers, vec![], each)
+pub fn profile(readers: &[Reader]) -> Pair {
+    read("profile", "/v1/me/profile", readers, vec![])
 }
 
-pub fn wishlist(readers: &[Reader], each: usize) -> Pair {
+pub fn wishlist(readers: &[Reader]) -> Pair {
     let page = vec![Id(readers[0].account.id), NoTime, NoUuid, Long(WISHES)];
     let page = statement(sql::WISHLIST, page, WISHES.unsigned_abs());
-    read("wishlist-200", "/v1/me/wishlist?limit=200", readers, vec![page], each)
+    read("wishlist-200", "/v1/me/wishlist?limit=200", readers, vec![page])
 }
 
 /// Whoever reads anything is let in by their profile.
-fn read(name: &'static str, path: &str, readers: &[Reader], more: Vec<Statement>, each: usize) -> Pair {
+fn read(name: &'static str, path: &str, readers: &[Reader], more: Vec<Statement>) -> Pair {
     let profile = statement(sql::PROFILE, vec![Id(readers[0].account.id)], 1);
     let steps = std::iter::once(profile).chain(more).map(Step::Alone).collect();
     let asks = readers.iter().map(|reader| Ask::get(path).by(&reader.signed_in.access_token));
     let ours = asks.cycle().take(CLIENTS).map(Script::same).collect();
-    Pair { name, ours, bare: bare_readers(name), steps, each }
+    Pair { name, ours, bare: bare_readers(name), steps }
 }

@@ -20,6 +20,10 @@ pub const MARK_VERIFIED: &str = include_str!("../../sql/mark_verified.sql");
 pub const RAISE_SEQUENCE: &str = include_str!("../../sql/raise_sequence.sql");
 pub const APPEND_EVENT: &str = include_str!("../../sql/append_event.sql");
 pub const ASK: &str = include_str!("../../sql/ask.sql");
+pub const COUNT_ATTEMPT: &str = include_str!("../../sql/count_attempt.sql");
+pub const OPEN_SESSION: &str = include_str!("../../sql/open_session.sql");
+pub const ADD_VERIFICATION: &str = include_str!("../../sql/add_verification.sql");
+pub const APPEND_EVENTS: &str = include_str!("../../sql/append_events.sql");
 pub const AUDIT_TRAIL: &str = include_str!("../../sql/audit_trail.sql");
 pub const PROFILE: &str = include_str!("../../sql/profile.sql");
 pub const WISHLIST: &str = include_str!("../../sql/wishlist.sql");
@@ -47,6 +51,10 @@ pub const ALL: &[&str] = &[
     RAISE_SEQUENCE,
     APPEND_EVENT,
     ASK,
+    COUNT_ATTEMPT,
+    OPEN_SESSION,
+    ADD_VERIFICATION,
+    APPEND_EVENTS,
     AUDIT_TRAIL,
     PROFILE,
     WISHLIST,

@@ -15,12 +15,13 @@ use crate::{
         service::{AuthService, WithRedis, start_bare},
     },
     ground::Ground,
+    process::Process,
     report::{Goal, Measure, Run},
 };
 
 pub struct Api;
 
-const DATABASE: &str = "AUTH_DATABASE_URL";
+pub(super) const DATABASE: &str = "AUTH_DATABASE_URL";
 
 const fn measure(name: &'static str, against: &'static str) -> Measure {
     Measure { name, unit: "requests/s", against: Some(against), goal: Some(Goal::RatioAtLeast(0.8)) }
@@ -77,23 +78,23 @@ impl Scenario for Api {
         let (own, bare) = (endpoints::sessions(ground, &once).await?, endpoints::sessions(ground, &others).await?);
         let kept: Vec<_> = readers.iter().map(|reader| reader.account.clone()).collect();
         let pairs = vec![
-            endpoints::me("api-me", &readers, reads, true),
-            endpoints::own_sessions(&readers, reads),
-            endpoints::users(&readers, reads),
-            endpoints::audit(&readers, reads),
+            (endpoints::me("api-me", &readers, true), reads),
+            (endpoints::own_sessions(&readers), reads),
+            (endpoints::users(&readers), reads),
+            (endpoints::audit(&readers), reads),
             // As long as the others take, which have more to do.
-            endpoints::keys(10 * reads),
-            endpoints::refresh(&readers, endpoints::sessions(ground, &kept).await?, writes),
-            endpoints::log_out(&own, &bare, writes),
-            endpoints::verify(ground, &once, &others, writes).await?,
+            (endpoints::keys(), 10 * reads),
+            (endpoints::refresh(&readers, endpoints::sessions(ground, &kept).await?), writes),
+            (endpoints::log_out(&own, &bare), writes),
+            (endpoints::verify(ground, &once, &others).await?, writes),
             // A single statement.
-            endpoints::forgot(3 * writes),
+            (endpoints::forgot(), 3 * writes),
         ];
         let mut runs = measure_all(ground, service.address, DATABASE, pairs, round).await?;
         service.stop().await?;
 
         let service = AuthService::start(ground, WithRedis::No).await?;
-        let uncached = vec![endpoints::me("api-me-uncached", &readers, reads, false)];
+        let uncached = vec![(endpoints::me("api-me-uncached", &readers, false), reads)];
         runs.extend(measure_all(ground, service.address, DATABASE, uncached, round).await?);
         service.stop().await?;
         Ok(runs)
@@ -106,23 +107,18 @@ impl Scenario for Api {
     }
 }
 
-/// Each beside bare handlers on the database that `database` names.
+/// Each beside bare handlers on the database that `database` names, by so many requests of each client.
 pub(super) async fn measure_all(
     ground: &Ground,
     service: SocketAddr,
     database: &str,
-    mut pairs: Vec<Pair>,
+    pairs: Vec<(Pair, usize)>,
     round: usize,
 ) -> anyhow::Result<Vec<Run>> {
-    let mut plan = Plan::new();
-    for pair in &mut pairs {
-        plan.insert(pair.name.to_owned(), shown(service, pair).await?);
-    }
-    let file = ground.logs().join("bare-handlers.json");
-    fs::write(&file, serde_json::to_vec(&plan)?)?;
-    let (process, address) = start_bare(ground, BARE_HANDLERS, database, &file).await?;
+    let (mut pairs, counts): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    let (process, address) = serve_bare(ground, service, database, &mut pairs).await?;
     let mut runs = Vec::new();
-    for Pair { name, ours, bare, each, .. } in pairs {
+    for (Pair { name, ours, bare, .. }, each) in pairs.into_iter().zip(counts) {
         let ours = requests_per_second(service, ours, each);
         let bare = requests_per_second(address, bare, each);
         let (ours, bare) = in_turn(round, ours, bare).await.with_context(|| format!("{name} could not be measured"))?;
@@ -130,6 +126,22 @@ pub(super) async fn measure_all(
     }
     process.stop().await?;
     Ok(runs)
+}
+
+/// Bare handlers that answer as `service` does.
+pub(super) async fn serve_bare(
+    ground: &Ground,
+    service: SocketAddr,
+    database: &str,
+    pairs: &mut [Pair],
+) -> anyhow::Result<(Process, SocketAddr)> {
+    let mut plan = Plan::new();
+    for pair in pairs {
+        plan.insert(pair.name.to_owned(), shown(service, pair).await?);
+    }
+    let file = ground.logs().join("bare-handlers.json");
+    fs::write(&file, serde_json::to_vec(&plan)?)?;
+    start_bare(ground, BARE_HANDLERS, database, &file).await
 }
 
 /// What our answers are like, for the bare handler to give the same: the first request of each client.

@@ -1,6 +1,7 @@
 //! What the outbox costs a producer: the transaction that makes an account, with its event and without.
 
 use async_trait::async_trait;
+use schemas::event_id;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::{task::JoinSet, time::Instant};
 
@@ -57,7 +58,7 @@ async fn commits_per_second(ground: &Ground, with_event: bool) -> anyhow::Result
     Ok(ground.sizes.commits as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// As auth-service does it, past HTTP, hashing, the audit trail and the mail: an account, its role, its event.
+/// As auth-service does it, past HTTP, hashing and the mail: an account, its role, its entry in the audit trail, its event.
 async fn register(pool: PgPool, events: Vec<BenchEvent>, with_event: bool) -> anyhow::Result<()> {
     for event in events {
         let mut tx = pool.begin().await?;
@@ -70,7 +71,12 @@ async fn register(pool: PgPool, events: Vec<BenchEvent>, with_event: bool) -> an
             .bind(event.sequence.get())
             .bind(event.time)
             .bind("user")
-            .bind(&[] as &[&str]);
+            .bind(&[] as &[&str])
+            .bind(event_id(event.time))
+            .bind("register")
+            .bind(None::<String>)
+            .bind(None::<String>)
+            .bind("bench");
         account.fetch_one(&mut *tx).await?;
         if with_event {
             outbox::append(&mut tx, &event.envelope).await?;

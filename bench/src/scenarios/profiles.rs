@@ -48,7 +48,7 @@ impl Scenario for Profiles {
         let accounts: Vec<_> = readers.iter().map(|reader| reader.account.clone()).collect();
         profiles::make(&ground.user, &accounts).await?;
         let service = UserService::start(ground, &auth).await?;
-        let pairs = vec![profiles::profile(&readers, reads), profiles::wishlist(&readers, reads / 4)];
+        let pairs = vec![(profiles::profile(&readers), reads), (profiles::wishlist(&readers), reads / 4)];
         let runs = measure_all(ground, service.address, "USER_DATABASE_URL", pairs, round).await?;
         service.stop().await?;
         auth.stop().await?;

@@ -4,6 +4,9 @@
 //! ways multiply: a hundred characters that are chosen for it keep a core busy for as long as forty hashes do. So there is a bound to
 //! readings times parts. Where a password is beyond it, each letter's look-alikes are written as one of them first, which leaves
 //! one way to read it.
+//!
+//! Most people's words with spaces between them need no such look. What zxcvbn can put together from two patterns it calls easy if both
+//! are; what needs three of them it never does, since it counts no fewer than 10⁸ guesses then. And next to no pattern has a space in it.
 
 use std::borrow::Cow;
 
@@ -34,9 +37,37 @@ const LOOKED_AT: usize = 100;
 /// Readings, times characters, times characters. What is just below takes nearly as long as a hash.
 const MOST_WORK: usize = 32_000;
 
+/// As many characters that fit no pattern are 10⁸ guesses.
+const SAFE_WITHOUT_PATTERN: usize = 8;
+
 /// Common passwords, words, names, dates, rows of keys and the words about somebody are easy.
 pub(super) fn is_easy(password: &str, about: &[&str]) -> bool {
-    zxcvbn(&bounded(password), about).score() < MIN_SCORE
+    !needs_three_parts(password, about) && zxcvbn(&bounded(password), about).score() < MIN_SCORE
+}
+
+/// Whether it is plain that two patterns are not enough for it. One of two would reach over the first half of it, or over the last,
+/// and there is none that does: a word and a row of keys have no space, a date no letter, and what repeats itself or goes on
+/// evenly is told by how it begins or ends.
+fn needs_three_parts(password: &str, about: &[&str]) -> bool {
+    let text = password.as_bytes();
+    let half = text.len().div_ceil(2);
+    let is_looked_at_by_bytes = password.is_ascii() && text.len() <= LOOKED_AT;
+    if !is_looked_at_by_bytes || half < SAFE_WITHOUT_PATTERN || about.iter().any(|word| word.contains(' ')) {
+        return false;
+    }
+    let (first, last) = (&text[..half], &text[text.len() - half..]);
+    let is_parted = |half: &[u8]| half.contains(&b' ') && half.iter().any(u8::is_ascii_alphabetic);
+    // As zxcvbn has it, whatever stands still before it goes on belongs to it.
+    let goes_on_evenly = |half: &[u8]| {
+        let mut steps = half.windows(2).map(|of| of[1].wrapping_sub(of[0])).filter(|step| *step != 0);
+        let first = steps.next();
+        steps.all(|step| Some(step) == first)
+    };
+    let repeats_itself = (1..=text.len() / 2).any(|base| {
+        let (begin, end) = (&text[..2 * base], &text[text.len() - 2 * base..]);
+        begin[..base] == begin[base..] || end[..base] == end[base..]
+    });
+    [first, last].into_iter().all(|half| is_parted(half) && !goes_on_evenly(half)) && !repeats_itself
 }
 
 fn bounded(password: &str) -> Cow<'_, str> {
@@ -66,6 +97,7 @@ fn read_in_one_way(password: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
     use zxcvbn::matching::patterns::MatchPattern;
 
     use super::*;
@@ -106,6 +138,56 @@ mod tests {
         // As people write.
         for text in ["correct horse battery staple", "C0rrect-H0rse!-B4ttery-$taple-1987", "1234567890!@#$%^&*()"] {
             assert!(matches!(bounded(text), Cow::Borrowed(_)), "{text} is looked at as it is");
+        }
+    }
+
+    #[test]
+    fn words_with_spaces_need_no_look_and_what_could_be_two_patterns_gets_one() {
+        for text in ["correct horse battery staple", "one two three four", "I am 12 years old"] {
+            assert!(needs_three_parts(text, &["ada", "example.com"]), "{text}");
+        }
+        for text in [
+            "correcthorsebatterystaple",
+            "verwaltungsgemeinschaft a b c",
+            "qwertyuiop asdfghjkl",
+            "a b c a b c a b c",
+            "x y z u x y z u correct horse",
+            "12 12 1999 31 12 2001",
+            " %*/49>C %*/49>C",
+            "qwertyuiop[]  %*/49>CHMRW",
+            "ein Pferd, das schläft",
+            "a b c d",
+        ] {
+            assert!(!needs_three_parts(text, &[]), "{text}");
+        }
+        assert!(!needs_three_parts("the quick brown fox", &["the quick", "brown fox"]));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        /// Of all that people and those who try to get around it might put together.
+        #[test]
+        fn nothing_that_is_easy_is_spared_the_look(
+            parts in vec(
+                prop_oneof![
+                    select(&["password", "verwaltungsgemeinschaft", "i", "dr0wssap", "p4$$w0rd", "Ada", "waypost", "the"][..])
+                        .prop_map(str::to_owned),
+                    select(&["qwertyuiop[]", "1qaz2wsx3edc", "abcdefghijkl", "97531", " %*/49>CHMRW", "zyxwvut"][..])
+                        .prop_map(str::to_owned),
+                    select(&["12 12 1999", "1999 1 31", "31/12/01", "2024", " ", "  "][..]).prop_map(str::to_owned),
+                    ("[ -~]{1,4}", 2..9_usize).prop_map(|(base, times)| base.repeat(times)),
+                    "[ -~]{1,7}",
+                ],
+                1..5,
+            ),
+            space in select(&["", " "][..]),
+        ) {
+            let text: String = parts.join(space).chars().take(128).collect();
+            let about = ["waypost", "ada", "example.com"];
+            if needs_three_parts(&text, &about) {
+                prop_assert!(zxcvbn(&text, &about).score() >= MIN_SCORE, "{text:?}");
+            }
         }
     }
 
