@@ -64,7 +64,8 @@ impl Pseudonym {
 /// In hexadecimal.
 impl fmt::Display for Pseudonym {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let (halves, _) = self.0.as_chunks();
+        halves.iter().try_for_each(|half| write!(f, "{:032x}", u128::from_be_bytes(*half)))
     }
 }
 
@@ -87,6 +88,9 @@ mod tests {
         assert_ne!(one.of(&ada), one.of(&bob));
         assert_ne!(one.of(&ada), other.of(&ada));
         assert_eq!(one.of(&ada).to_string().len(), 64);
+        let bytes: [u8; 32] = std::array::from_fn(|number| number as u8 * 8);
+        let want = "0008101820283038404850586068707880889098a0a8b0b8c0c8d0d8e0e8f0f8";
+        assert_eq!(Pseudonym(bytes).to_string(), want);
     }
 
     #[test]

@@ -126,7 +126,7 @@ mod tests {
             if want.is_some() {
                 model.extend(keys.iter().cloned().zip(after));
             }
-            if step % 8 == 0 {
+            if step % 4 == 2 {
                 // Full again, so that there are several to take.
                 redis.ask::<u64>("test", redis::cmd("DEL").arg(&keys[0])).await.unwrap();
                 model.remove(&keys[0]);

@@ -10,7 +10,7 @@ use schemas::{
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
-use tracing::{debug, info};
+use tracing::debug;
 use uuid::Uuid;
 
 use super::{Account, Row};
@@ -95,7 +95,7 @@ impl Registration {
         change.append_all(&[created, letter]).await?;
         change.commit().await?;
 
-        info!(user_id = %id, "an account was made");
+        debug!(user_id = %id, "a registration made an account");
         Ok(Registered::Created(id))
     }
 }
